@@ -1,0 +1,4 @@
+"""bouncer: takes the bounces of your mail, says what they mean, watches blocklists, and tells you.
+
+Read `pipeline.py` first, then `docs/flow.md`.
+"""

@@ -1,0 +1,532 @@
+"""The configuration: one YAML file, every key also as an environment variable.
+
+`load` gives a `Config` or raises `ConfigurationError` with every fault at once. Precedence:
+environment (`BOUNCER__SMTP__HOSTNAME=...`), then the file, then the defaults. Relative paths in it
+are relative to where bouncer was started.
+"""
+
+import difflib
+import fnmatch
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from standardwebhooks.webhooks import Webhook
+
+from bouncer.errors import ConfigurationError
+from bouncer.events import TYPES, Severity
+from bouncer.outbound import url_fault
+
+ENVIRONMENT_PREFIX = "BOUNCER__"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_DOMAIN = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str):
+        parts = re.fullmatch(r"(\d{1,9})([smhd])", value.strip())
+        if parts is None:
+            raise ValueError('write a duration such as "30s", "5m", "1h" or "14d"')
+        return timedelta(seconds=int(parts[1]) * _UNITS[parts[2]])
+    if isinstance(value, int | float):
+        raise ValueError(f'write a duration with its unit, such as "{value}s"')
+    return value
+
+
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        parts = re.fullmatch(r"(\d{1,15})\s*(B|KiB|MiB|GiB|)", value.strip())
+        if parts is None:
+            raise ValueError('write a size in bytes, or such as "25MiB"')
+        return int(parts[1]) * _SIZES[parts[2]]
+    return value
+
+
+def _domain(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        name = value.strip().rstrip(".").lower().encode("idna").decode("ascii")
+    except UnicodeError:
+        name = ""
+    if not _DOMAIN.fullmatch(name):
+        raise ValueError("write a domain name such as bounces.example.com")
+    return name
+
+
+def parse_listen(value: str) -> tuple[str, int]:
+    """Host and port of "127.0.0.1:2525", "[::1]:2525" or "localhost:2525"; ValueError otherwise."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError('write an address and a port, such as "127.0.0.1:2525" or "[::1]:2525"')
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        ipaddress.IPv6Address(host)
+    elif ":" in host:
+        raise ValueError('write an IPv6 address in brackets, such as "[::1]:2525"')
+    return host or "0.0.0.0", int(port)  # noqa: S104 - what an empty host means; guarded below
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    host, _ = parse_listen(listen)
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _own_name() -> str:
+    name = socket.gethostname().lower()
+    return name if _DOMAIN.fullmatch(name) else "localhost"
+
+
+def _listen(value: str) -> str:
+    parse_listen(value)
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+[smhd]$", "examples": ["30s", "14d"]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    Field(ge=1),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": r"^\d+ ?([KMG]iB|B)?$"},
+            ]
+        }
+    ),
+]
+Domain = Annotated[str, BeforeValidator(_domain)]
+Listen = Annotated[str, AfterValidator(_listen)]
+ZoneKind = Literal["ip4", "ip6", "domain"]
+
+
+class Section(BaseModel):
+    """What operators write: a typing error is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Tls(Section):
+    certificate: Path = Field(description="PEM file, the chain included")
+    key: Path = Field(description="PEM file")
+
+
+class SmtpLimits(Section):
+    connections: int = Field(default=500, ge=1, description="open at once, in all")
+    connections_per_network: int = Field(
+        default=20, ge=1, description="open at once from one IPv4 address or IPv6 /64"
+    )
+    exempt: tuple[str, ...] = Field(
+        default=("127.0.0.0/8", "::1/128"),
+        description="networks counted only in the total",
+    )
+    recipients: int = Field(default=100, ge=100, description="in one message")
+    messages: int = Field(default=100, ge=1, description="in one connection")
+    errors: int = Field(default=20, ge=1, description="in one connection")
+    idle: Duration = Field(default=timedelta(seconds=300), description="without a command")
+    data_idle: Duration = Field(default=timedelta(seconds=60), description="without data")
+    session: Duration = Field(default=timedelta(hours=1), description="one connection in all")
+
+    @model_validator(mode="after")
+    def _networks(self) -> "SmtpLimits":
+        for network in self.exempt:
+            ipaddress.ip_network(network)
+        return self
+
+
+class Smtp(Section):
+    listen: tuple[Listen, ...] = ("127.0.0.1:2525",)
+    hostname: Domain = Field(
+        default_factory=_own_name, description="how the greeting names this machine"
+    )
+    max_message_bytes: Size = 26_214_400
+    tls: Tls | None = Field(default=None, description="offers STARTTLS")
+    limits: SmtpLimits = Field(default_factory=SmtpLimits)
+    drain_accept: Duration = Field(
+        default=timedelta(seconds=5), description="after SIGTERM, connections are taken this long"
+    )
+    drain_finish: Duration = Field(
+        default=timedelta(seconds=30), description="and what is in DATA may take this long to end"
+    )
+
+
+class BounceDomain(Section):
+    bounce_domain: Domain = Field(description="the domain of the return path, whose MX is bouncer")
+    sending_domains: tuple[Domain, ...] = Field(
+        default=(), description="whose mail carries that return path"
+    )
+
+
+class Store(Section):
+    url: SecretStr = Field(
+        default=SecretStr("sqlite:///bouncer.db"),
+        description="sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/name",
+    )
+    url_file: Path | None = Field(default=None, description="a file that holds the url")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, values: Any) -> Any:
+        return _secret_from_file(values, "url")
+
+    @model_validator(mode="after")
+    def _known(self) -> "Store":
+        scheme = self.url.get_secret_value().partition(":")[0].partition("+")[0]
+        if scheme not in ("sqlite", "postgresql"):
+            raise ValueError(
+                'url: write "sqlite:////var/lib/bouncer/bouncer.db" or "postgresql://user@host/name"'
+            )
+        return self
+
+
+class ZoneEntry(Section):
+    zone: Domain
+    kind: tuple[ZoneKind, ...] | None = Field(default=None, min_length=1)
+    severity: Severity | None = None
+    codes: dict[str, str] | None = Field(
+        default=None, description="A record, range (127.0.0.4-7) or mask (127.0.0.&8): its meaning"
+    )
+    operator: str | None = None
+    lookup: str | None = Field(default=None, description="a URL; {target} is put in")
+    override: str | None = Field(
+        default=None, description="the zone again, to use one that is known to be dead"
+    )
+
+
+class Dnsbl(Section):
+    targets: tuple[str, ...] = Field(
+        default=(), description="IPv4 and IPv6 addresses, CIDR ranges, domains"
+    )
+    zones: tuple[ZoneEntry, ...] = ()
+    interval: Duration = timedelta(hours=1)
+    timeout: Duration = timedelta(seconds=5)
+    resolvers: tuple[Listen, ...] = Field(default=(), description="default: those of the system")
+    queries_per_second: float = Field(default=50, gt=0)
+    zone_queries_per_second: float = Field(default=0.5, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _zone_names(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and isinstance(values.get("zones"), list | tuple):
+            zones = [{"zone": z} if isinstance(z, str) else z for z in values["zones"]]
+            return {**values, "zones": zones}
+        return values
+
+
+class WebhookEndpoint(Section):
+    url: str
+    secret: SecretStr = Field(description="whsec_ and 24 to 64 bytes in base64")
+    secret_file: Path | None = Field(default=None, description="a file that holds the secret")
+    events: tuple[str, ...] = Field(min_length=1, description='patterns, such as "dnsbl.*"')
+    name: str = Field(default="", description="its metric label; default: host and position")
+    domains: tuple[Domain, ...] = Field(
+        default=(), description="only events of these sending domains; default: of all"
+    )
+    allow_private: bool = Field(
+        default=False, description="lets it be http, and a loopback or private address"
+    )
+    retry_schedule: tuple[Duration, ...] = tuple(
+        timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, values: Any) -> Any:
+        return _secret_from_file(values, "secret")
+
+    @model_validator(mode="after")
+    def _usable(self) -> "WebhookEndpoint":
+        if fault := url_fault(self.url, allow_private=self.allow_private):
+            raise ValueError(f"url: {fault}")
+        for pattern in self.events:
+            if not any(fnmatch.fnmatchcase(name, pattern) for name in _type_names()):
+                raise ValueError(
+                    f"events: {pattern!r} matches no event; there are {', '.join(_type_names())}"
+                )
+        try:
+            Webhook(self.secret.get_secret_value())
+        except Exception as error:
+            raise ValueError(
+                "secret: write whsec_ and 24 to 64 random bytes in base64, as made by "
+                "`echo whsec_$(openssl rand -base64 32)`"
+            ) from error
+        return self
+
+
+class Retention(Section):
+    raw_days: int = Field(default=30, ge=1, description="messages as they were received")
+    event_days: int = Field(default=365, ge=1)
+
+
+class ApiKey(Section):
+    name: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] = Field(
+        description="of the key, in hexadecimal: `printf %s KEY | sha256sum`"
+    )
+    scope: Literal["read", "write", "admin"] = "read"
+
+
+class Api(Section):
+    listen: Listen = "127.0.0.1:8025"
+    keys: tuple[ApiKey, ...] = ()
+
+
+class MetricsListen(Section):
+    listen: Listen | None = Field(default=None, description="default: on the api port")
+
+
+class Pipeline(Section):
+    readers: int = Field(default=1, ge=1, le=64, description="reader processes")
+    reader_memory_bytes: Size = 512 * 2**20
+    reader_timeout: Duration = Field(default=timedelta(seconds=10), description="for one message")
+
+
+class Log(Section):
+    format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="auto: text on a terminal, json elsewhere"
+    )
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(BaseSettings):
+    """Everything an operator can set; see docs/config.md."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+    )
+
+    smtp: Smtp = Field(default_factory=Smtp)
+    domains: tuple[BounceDomain, ...] = ()
+    store: Store = Field(default_factory=Store)
+    dnsbl: Dnsbl = Field(default_factory=Dnsbl)
+    webhooks: tuple[WebhookEndpoint, ...] = ()
+    retention: Retention = Field(default_factory=Retention)
+    api: Api = Field(default_factory=Api)
+    metrics: MetricsListen = Field(default_factory=MetricsListen)
+    pipeline: Pipeline = Field(default_factory=Pipeline)
+    log: Log = Field(default_factory=Log)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings  # the file comes in as init settings
+
+    @model_validator(mode="after")
+    def _together(self) -> "Config":
+        faults = [*self._unsafe_bindings(), *self._names()]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _unsafe_bindings(self) -> Iterable[str]:
+        if not self.domains:
+            for listen in self.smtp.listen:
+                if not is_loopback(listen):
+                    yield (
+                        f"smtp.listen: {listen} can be reached from outside, and no domain is "
+                        "configured: set domains: [{bounce_domain: bounces.example.com, "
+                        "sending_domains: [example.com]}], or listen on 127.0.0.1"
+                    )
+        if not self.api.keys and not is_loopback(self.api.listen):
+            yield (
+                f"api.listen: {self.api.listen} can be reached from outside, and anyone could use "
+                "it: set api.keys: [{name: ops, sha256: ..., scope: admin}], or listen on 127.0.0.1"
+            )
+
+    def _names(self) -> Iterable[str]:
+        names = [d.bounce_domain for d in self.domains]
+        yield from (
+            f"domains: {n} is there twice" for n in sorted({n for n in names if names.count(n) > 1})
+        )
+        labels = [name for name, _ in self.endpoints()]
+        yield from (
+            f"webhooks: two are called {n}: set name"
+            for n in sorted({n for n in labels if labels.count(n) > 1})
+        )
+        keys = [k.name for k in self.api.keys]
+        yield from (
+            f"api.keys: two are called {n}" for n in sorted({n for n in keys if keys.count(n) > 1})
+        )
+
+    def endpoints(self) -> tuple[tuple[str, WebhookEndpoint], ...]:
+        """The webhook endpoints with their names (host and position by default)."""
+        return tuple(
+            (w.name or f"{urlsplit(w.url).hostname}-{n}", w)
+            for n, w in enumerate(self.webhooks, start=1)
+        )
+
+
+def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration of this file (None: no file) and this environment.
+
+    Raises ConfigurationError with a line for every fault.
+    """
+    environment = os.environ if environ is None else environ
+    values = _read_yaml(path) if path else {}
+    faults = _unknown_variables(environment)
+    try:
+        config = _build(values, environment)
+    except ValidationError as error:
+        faults += _faults(error, path, environment)
+    else:
+        if not faults:
+            return config
+    raise ConfigurationError(*faults)
+
+
+def _build(values: dict[str, Any], environment: Mapping[str, str]) -> Config:
+    class Loaded(Config):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            source = EnvSettingsSource(settings_cls)
+            source.env_vars = {k.lower(): v for k, v in environment.items()}
+            return source, InitSettingsSource(settings_cls, init_kwargs=values)
+
+    return Loaded()
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not readable as YAML"
+        raise ConfigurationError(f"{path}{line}: {problem}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: write keys such as `smtp:` at the top")
+    return {str(key): value for key, value in values.items()}
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    faults = []
+    for name in sorted(environment):
+        if name.upper().startswith(ENVIRONMENT_PREFIX):
+            section = name[len(ENVIRONMENT_PREFIX) :].partition("__")[0].lower()
+            if section not in Config.model_fields:
+                faults.append(
+                    f"{name}: there is no section {section!r}{_meant(section, Config.model_fields)}"
+                )
+    return faults
+
+
+def _faults(error: ValidationError, path: Path | None, environment: Mapping[str, str]) -> list[str]:
+    lines = []
+    for fault in error.errors():
+        location = fault["loc"]
+        key = ".".join(str(part) for part in location)
+        variable = ENVIRONMENT_PREFIX + "__".join(str(part).upper() for part in location)
+        where = (
+            variable
+            if variable in environment
+            else f"{path or 'configuration'}: {key}".rstrip(": ")
+        )
+        match fault["type"]:
+            case "extra_forbidden":
+                text = f"there is no such key{_meant(str(location[-1]), _keys_at(location[:-1]))}"
+            case "missing":
+                text = "has to be set"
+            case "value_error":
+                text = str(fault["ctx"]["error"])
+            case _:
+                text = fault["msg"][:1].lower() + fault["msg"][1:]
+        lines += [f"{where}: {line}" for line in text.splitlines()]
+    return lines
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Config
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        found = _model_in(field.annotation) if field else None
+        if found is None:
+            return []
+        model = found
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for a in get_args(annotation) if (m := _model_in(a))), None)
+
+
+def _meant(key: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(key, list(known), n=1)
+    return (
+        f": did you mean {near[0]}?" if near else f"; there are {', '.join(known)}" if known else ""
+    )
+
+
+def _secret_from_file(values: Any, key: str) -> Any:
+    if not isinstance(values, Mapping) or not values.get(f"{key}_file"):
+        return values
+    if values.get(key):
+        raise ValueError(f"write {key} or {key}_file, not both")
+    path = Path(values[f"{key}_file"])
+    try:
+        return {**values, key: path.read_text().strip()}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise ValueError(f"{key}_file: {path}: {reason}") from error
+
+
+def _type_names() -> list[str]:
+    return [str(t.model_fields["type"].default) for t in TYPES]

@@ -1,0 +1,1 @@
+"""The doors: check who knocks, store, answer. No parsing of mail."""

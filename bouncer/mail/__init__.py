@@ -1,0 +1,1 @@
+"""The nouns of mail: address, enhanced status, reply, and the message itself. Pure; no I/O."""

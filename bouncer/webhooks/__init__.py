@@ -1,0 +1,1 @@
+"""Outbox rows to signed HTTP requests: `deliver.py` sends and retries."""
