@@ -2,3 +2,5 @@
 
 Read `pipeline.py` first, then `docs/flow.md`.
 """
+
+__version__ = "0.1.0"

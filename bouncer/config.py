@@ -5,6 +5,8 @@ environment (`BOUNCER__SMTP__HOSTNAME=...`), then the file, then the defaults. R
 are relative to where bouncer was started.
 """
 
+import base64
+import binascii
 import difflib
 import fnmatch
 import ipaddress
@@ -36,7 +38,6 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
-from standardwebhooks.webhooks import Webhook
 
 from bouncer.errors import ConfigurationError
 from bouncer.events import TYPES, Severity
@@ -202,6 +203,11 @@ class Store(Section):
         description="sqlite:///relative.db, sqlite:////absolute.db or postgresql://user@host/name",
     )
     url_file: Path | None = Field(default=None, description="a file that holds the url")
+    reserve_bytes: Size | None = Field(
+        default=None,
+        description="room kept free on SQLite's disk: below it messages are answered with 452; "
+        "default: 5 % of the disk, at least 256 MiB and at most 2 GiB",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -282,13 +288,11 @@ class WebhookEndpoint(Section):
                 raise ValueError(
                     f"events: {pattern!r} matches no event; there are {', '.join(_type_names())}"
                 )
-        try:
-            Webhook(self.secret.get_secret_value())
-        except Exception as error:
+        if not _is_secret(self.secret.get_secret_value()):
             raise ValueError(
                 "secret: write whsec_ and 24 to 64 random bytes in base64, as made by "
                 "`echo whsec_$(openssl rand -base64 32)`"
-            ) from error
+            )
         return self
 
 
@@ -317,7 +321,11 @@ class MetricsListen(Section):
 class Pipeline(Section):
     readers: int = Field(default=1, ge=1, le=64, description="reader processes")
     reader_memory_bytes: Size = 512 * 2**20
-    reader_timeout: Duration = Field(default=timedelta(seconds=10), description="for one message")
+    reader_timeout: Duration = Field(default=timedelta(seconds=10), description="for one batch")
+    lease: Duration = Field(
+        default=timedelta(seconds=60),
+        description="after this, on PostgreSQL, another process takes over what one has begun",
+    )
 
 
 class Log(Section):
@@ -417,10 +425,32 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
         config = _build(values, environment)
     except ValidationError as error:
         faults += _faults(error, path, environment)
+        faults += _faults_between(error, values, path, environment)
     else:
         if not faults:
             return config
     raise ConfigurationError(*faults)
+
+
+def _faults_between(
+    error: ValidationError,
+    values: dict[str, Any],
+    path: Path | None,
+    environment: Mapping[str, str],
+) -> list[str]:
+    """What is wrong between sections: looked for only once each is sound, so without the others."""
+    broken = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+    if not broken:
+        return []
+    if "domains" in broken:
+        broken.add("smtp")  # where it may listen depends on them
+    prefixes = tuple(f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in broken)
+    rest = {k: v for k, v in environment.items() if not k.upper().startswith(prefixes)}
+    try:
+        _build({k: v for k, v in values.items() if k not in broken}, rest)
+    except ValidationError as between:
+        return _faults(between, path, environment)
+    return []
 
 
 def _build(values: dict[str, Any], environment: Mapping[str, str]) -> Config:
@@ -526,6 +556,15 @@ def _secret_from_file(values: Any, key: str) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise ValueError(f"{key}_file: {path}: {reason}") from error
+
+
+def _is_secret(text: str) -> bool:
+    """Whether it is a signing key as the Standard Webhooks specification has them."""
+    try:
+        octets = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return text.startswith("whsec_") and 24 <= len(octets) <= 64
 
 
 def _type_names() -> list[str]:

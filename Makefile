@@ -1,0 +1,56 @@
+# make run    installs what is locked and starts bouncer
+# make test   the same set-up, then every test
+# make check  what CI runs: format, lint, types, import contract, tests
+# It needs Python 3.11 or newer with pip, make and git, and writes only to .venv.
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+BIN := .venv/bin
+# pip works on another environment, so neither ensurepip nor leave to change the system is needed.
+PIP = $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q
+
+.PHONY: run test check lint format docs lock clean
+.DELETE_ON_ERROR:
+
+run: .venv/run
+	@$(BIN)/bouncer serve $(if $(CONFIG),--config $(CONFIG))
+
+test: .venv/dev
+	$(BIN)/pytest $(TESTS)
+
+check: lint test
+
+lint: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/dev
+	$(BIN)/python -m tests.reference --write
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bouncer needs Python 3.11 or newer")'
+	$(PYTHON) -m venv --without-pip .venv
+
+.venv/run: $(BIN)/python requirements/run.txt pyproject.toml
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev: .venv/run requirements/dev.txt
+	$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# Newest versions that pyproject.toml allows, with the hashes of every file.
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile -q --upgrade --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links pyproject.toml --group build
+lock: .venv/dev
+	$(LOCK) -o requirements/run.txt
+	$(LOCK) --group dev -o requirements/dev.txt
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

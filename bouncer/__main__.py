@@ -1,0 +1,5 @@
+"""`python -m bouncer` is the `bouncer` command."""
+
+from bouncer.cli.main import main
+
+main()

@@ -1,0 +1,173 @@
+"""`bouncer classify`: reads messages from files and prints what they are. Needs no store."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from bouncer.classify import rules
+from bouncer.classify.rules import Ruleset
+from bouncer.cli.output import Format, FormatOption, chosen, fail, print_table
+from bouncer.clock import now
+from bouncer.events import Source
+from bouncer.reading import Arrival, read_arrival
+from bouncer.records import digest_of, item_id
+
+_MAILDIR = ("cur", "new", "tmp")
+_DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+# A separator of an mbox (RFC 4155), with a header or a quoted separator after it.
+_FROM_LINE = re.compile(
+    rb"^From \S{1,320} +%b %b [ \d]\d [\d:]{4,8}(?: [A-Z0-9+-]{1,5})? \d{4}[^\n]{0,40}\r?\n"
+    rb"(?=[!-9;-~]{1,60}:|>From )" % (_DAY, _MONTH),
+    re.MULTILINE,
+)
+_COLUMNS = ("path", "kind", "class", "category", "recipient", "status", "smtp_code", "diagnostic")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One message of the paths given; `octets` None when it cannot be read."""
+
+    path: str
+    octets: bytes | None
+    modified: datetime
+    error: str | None = None
+
+
+def classify(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Files, directories, Maildirs, mboxes; - for standard input."),
+    ],
+    format_: FormatOption = None,
+) -> None:
+    """Says what messages are: bounces, complaints, auto-replies; whose, hard or soft, and why.
+
+    Exit status 1 when a file could not be read.
+    """
+    for path in paths:
+        if path != "-" and not Path(path).exists():
+            fail(f"{path}: there is no such file")
+    answers = _answers(_progress(list(_sources(paths))), rules.load())
+    failed = False
+    rows: list[dict[str, Any]] = []
+    form = chosen(format_)
+    for answer in answers:
+        failed = failed or answer["error"] is not None
+        if form is Format.JSONL:
+            sys.stdout.write(_line(answer))
+        else:
+            rows.append(answer)
+    if form is Format.JSON:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif form is Format.TABLE:
+        events = [
+            {"path": r["path"], "kind": r["error"], **e} for r in rows for e in r["events"] or [{}]
+        ]
+        print_table(events, _COLUMNS, nothing="no messages")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _answers(
+    sources: Iterable[tuple[str, Path | None]], ruleset: Ruleset
+) -> Iterator[dict[str, Any]]:
+    for shown, path in sources:
+        for found in _messages(shown, path):
+            yield _answer(found, ruleset)
+
+
+def _answer(found: Found, ruleset: Ruleset) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "path": found.path, "format": None, "events": [], "defects": [], "error": found.error
+    }  # fmt: skip
+    if found.octets is None:
+        return answer
+    arrival = Arrival(
+        id=item_id("", digest_of(found.octets)),
+        recipient="",
+        source=Source.FILE,
+        received_at=found.modified,
+    )
+    reading = read_arrival(found.octets, arrival, {}, ruleset)
+    answer["format"] = reading.format
+    answer["events"] = [event.model_dump(mode="json", by_alias=True) for event in reading.events]
+    answer["defects"] = list(reading.defects)
+    return answer
+
+
+def _line(answer: dict[str, Any]) -> str:
+    return json.dumps(answer, ensure_ascii=False) + "\n"
+
+
+def _sources(paths: list[str]) -> Iterator[tuple[str, Path | None]]:
+    """Each file with the path to show: as given, joined with what is below it, in order."""
+    for given in paths:
+        if given == "-":
+            yield "-", None
+            continue
+        top = Path(given)
+        if not top.is_dir():
+            yield given, top
+            continue
+        for path in sorted(p for p in top.rglob("*") if p.is_file() and _is_message(p)):
+            yield str(Path(given) / path.relative_to(top)), path
+
+
+def _is_message(path: Path) -> bool:
+    """Everything in a tree, but of a Maildir only what is in cur and new."""
+    if path.name.startswith("."):
+        return False
+    folder = path.parent
+    if folder.name == "tmp" or not (folder / "cur").is_dir():
+        maildir = folder.parent
+        return not (folder.name == "tmp" and all((maildir / n).is_dir() for n in _MAILDIR))
+    return not all((folder / name).is_dir() for name in _MAILDIR)
+
+
+def _messages(shown: str, path: Path | None) -> Iterator[Found]:
+    try:
+        octets = sys.stdin.buffer.read() if path is None else path.read_bytes()
+        modified = now() if path is None else datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError as error:
+        yield Found(shown, None, now(), error.strerror)
+        return
+    parts = _mbox(octets)
+    if len(parts) < 2:
+        yield Found(shown, octets, modified)
+        return
+    for number, part in enumerate(parts, start=1):
+        yield Found(f"{shown}#{number}", part, modified)
+
+
+def _mbox(octets: bytes) -> list[bytes]:
+    """The messages of an mbox; one message where it is not an mbox, or holds only one."""
+    if not octets.startswith(b"From "):
+        return [octets]
+    starts = [
+        m.start()
+        for m in _FROM_LINE.finditer(octets)
+        if m.start() == 0
+        or octets[max(0, m.start() - 4) : m.start()].endswith((b"\n\n", b"\r\n\r\n"))
+    ]
+    if starts[:1] != [0]:
+        return [octets]
+    ends = [*starts[1:], len(octets)]
+    return [octets[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def _progress(sources: list[tuple[str, Path | None]]) -> Iterable[tuple[str, Path | None]]:
+    """A bar on a terminal, when there is enough to wait for and the output goes elsewhere."""
+    if not sys.stderr.isatty() or sys.stdout.isatty() or len(sources) < 100:
+        yield from sources
+        return
+    with Progress(console=Console(stderr=True)) as bar:
+        yield from bar.track(sources, description="reading")

@@ -1,0 +1,191 @@
+"""Inbox -> report -> category -> event -> suppression -> outbox: the life of a message, stored.
+
+Start reading here. A worker claims messages, has a reader process read and judge them
+(`reading.py`), and finishes each in one transaction: events, suppressions, outbox and the state of
+the inbox item. A crash or a cancel anywhere means "again", and again means the same, because every
+id derives from what arrived.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import Protocol
+
+from bouncer.clock import Clock, now
+from bouncer.errors import ReaderDied, StoreUnavailable
+from bouncer.events import Event
+from bouncer.mail.address import masked
+from bouncer.metrics import Metrics
+from bouncer.reader import Reader, ReaderPool
+from bouncer.reading import Arrival, Reading, unrecognised
+from bouncer.records import Finished, InboxItem, ItemState, Suppression
+from bouncer.reports.report import Kind
+from bouncer.store.inbox import FinishOutcome
+from bouncer.suppression import suppression_for
+
+log = logging.getLogger(__name__)
+
+BATCH_ITEMS = 100
+BATCH_OCTETS = 8 * 2**20
+MAX_CRASHES = 3  # of a reader, over this message alone
+MAX_ATTEMPTS = 10  # claims that never came back, as when the whole service dies each time
+_IDLE_SECONDS = 1.0
+_STORE_WAIT_SECONDS = 1.0
+
+
+class Inbox(Protocol):
+    """What the pipeline asks of the store."""
+
+    waiting: asyncio.Event
+
+    async def claim(
+        self, limit: int, max_octets: int, lease: timedelta, now: datetime
+    ) -> list[InboxItem]: ...
+    async def finish(self, finished: Finished, now: datetime) -> FinishOutcome: ...
+    async def release(self, items: Sequence[InboxItem]) -> None: ...
+    async def record_crash(self, item: InboxItem) -> None: ...
+
+
+async def run(
+    inbox: Inbox,
+    readers: ReaderPool,
+    metrics: Metrics,
+    *,
+    workers: int,
+    lease: timedelta,
+    clock: Clock = now,
+) -> None:
+    """Works the inbox until cancelled. Two workers a reader keep it busy while one commits."""
+    ruleset = await readers.start()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(workers):
+            worker = Worker(inbox, readers, metrics, ruleset, lease, clock)
+            tasks.create_task(worker.run(), name=f"pipeline-{number}")
+
+
+class Worker:
+    """One loop over the inbox; a turn of it is one batch of messages."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        readers: ReaderPool,
+        metrics: Metrics,
+        ruleset: str,
+        lease: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._inbox = inbox
+        self._readers = readers
+        self._metrics = metrics
+        self._ruleset = ruleset
+        self._lease = lease
+        self._clock = clock
+
+    async def run(self) -> None:
+        while True:
+            try:
+                if not await self.turn():
+                    await self._wait()
+            except StoreUnavailable:
+                log.warning("the store is away; messages wait in it", exc_info=True)
+                await asyncio.sleep(_STORE_WAIT_SECONDS)
+
+    async def turn(self) -> bool:
+        """Claims a batch and finishes it; False when there was nothing to do."""
+        started = perf_counter()
+        self._inbox.waiting.clear()
+        items = await self._inbox.claim(BATCH_ITEMS, BATCH_OCTETS, self._lease, self._clock())
+        if not items:
+            return False
+        if len(items) == 1 and self._is_poison(items[0]):
+            await self._quarantine(items[0])
+            return True
+        async with self._readers.reader() as reader:
+            readings = await self._read(reader, items)
+        await asyncio.gather(*(self._finish(i, r) for i, r in zip(items, readings, strict=False)))
+        self._metrics.message_processing_seconds.observe(perf_counter() - started)
+        return True
+
+    async def _read(self, reader: Reader, items: list[InboxItem]) -> list[Reading]:
+        """The readings, or none when the reader died: then each is tried alone (`Inbox.claim`)."""
+        try:
+            return await reader.read(items)
+        except ReaderDied as death:
+            self._metrics.reader_deaths.labels("alone" if len(items) == 1 else "batch").inc()
+            log.warning("%s over %s (%d in the batch)", death, items[0].id, len(items))
+        except asyncio.CancelledError:
+            await self._inbox.release(items)
+            raise
+        if len(items) > 1:
+            await self._inbox.release(items)
+        else:
+            await self._inbox.record_crash(items[0])
+        return []
+
+    async def _finish(self, item: InboxItem, reading: Reading) -> None:
+        suppressions = tuple(s for e in reading.events if (s := suppression_for(e)))
+        await self._store(item, reading.events, suppressions, ItemState.DONE)
+
+    async def _quarantine(self, item: InboxItem) -> None:
+        log.error("%s is quarantined: readers died over it", item.id)
+        arrival = Arrival(item.id, item.recipient, item.source, item.received_at, item.media_type)
+        event = unrecognised(arrival, self._ruleset, ("quarantined: the reader did not survive",))
+        await self._store(item, (event,), (), ItemState.QUARANTINED)
+
+    async def _store(
+        self,
+        item: InboxItem,
+        events: tuple[Event, ...],
+        suppressions: tuple[Suppression, ...],
+        state: ItemState,
+    ) -> None:
+        outcome = await self._inbox.finish(
+            Finished(item, events, suppressions, state), self._clock()
+        )
+        if not outcome.stored:
+            log.warning("%s was finished by another worker", item.id)
+            return
+        self._count(events, state)
+        first = events[0]
+        log.info(
+            "processed %s format=%s kind=%s class=%s category=%s events=%d suppressed=%d to=%s",
+            item.id,
+            first.format,
+            first.kind,
+            first.class_,
+            first.category,
+            len(events),
+            outcome.new_suppressions,
+            masked(first.recipient or ""),
+        )
+
+    def _count(self, events: tuple[Event, ...], state: ItemState) -> None:
+        outcome = "quarantined" if state is ItemState.QUARANTINED else _outcome(events)
+        self._metrics.messages_processed.labels(events[0].format, outcome).inc()
+        for event in events:
+            self._metrics.events.labels(
+                event.kind,
+                event.class_ or "none",
+                event.category or "none",
+                event.provider,
+                event.sending_domain or "none",
+            ).inc()
+
+    @staticmethod
+    def _is_poison(item: InboxItem) -> bool:
+        return item.crashes >= MAX_CRASHES or item.attempts > MAX_ATTEMPTS
+
+    async def _wait(self) -> None:
+        """Until something arrives; another process may have put it there, so not for ever."""
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                await self._inbox.waiting.wait()
+        except TimeoutError:
+            pass
+
+
+def _outcome(events: tuple[Event, ...]) -> str:
+    return "unrecognised" if events[0].kind is Kind.UNRECOGNISED else "read"

@@ -1,0 +1,227 @@
+"""A reader process, both ends of its pipe: what the pipeline calls, and what runs in the process.
+
+Foreign mail is read in a process of its own, with limits on memory and time, so that the worst
+message costs one process and never the service. Requests and answers are JSON with a length before
+them (never pickle: what comes back may have been written by the message).
+"""
+
+import asyncio
+import contextlib
+import json
+import resource
+import signal
+import struct
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import BinaryIO
+
+from pydantic import TypeAdapter
+
+from bouncer.classify import rules
+from bouncer.errors import ReaderDied
+from bouncer.events import Event, Source
+from bouncer.reading import Arrival, Domains, Reading, read_arrival
+from bouncer.records import InboxItem, MediaType
+from bouncer.reports.report import Format
+
+_LENGTH = struct.Struct("!I")
+_EVENTS: TypeAdapter[tuple[Event, ...]] = TypeAdapter(tuple[Event, ...])
+_MAX_ANSWER_BYTES = 64 * 2**20
+_START_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderLimits:
+    """What one reader process may use: address space, and seconds for one batch."""
+
+    memory_bytes: int = 512 * 2**20
+    timeout: timedelta = timedelta(seconds=10)
+
+
+class Reader:
+    """One reader process. Started when it is first needed, and again after it died."""
+
+    def __init__(self, domains: Domains, limits: ReaderLimits) -> None:
+        self._settings = json.dumps(
+            {"domains": dict(domains), "memory_bytes": limits.memory_bytes}
+        ).encode()
+        self._timeout = limits.timeout.total_seconds()
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> str:
+        """Starts the process unless it runs; the version of its ruleset."""
+        if self._process is None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "bouncer.reader",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=2**20,
+                start_new_session=True,  # a Ctrl-C in the terminal is for the service to handle
+            )
+            self._version = (await self._ask(self._settings, seconds=_START_SECONDS)).decode()
+        return self._version
+
+    async def read(self, items: Sequence[InboxItem]) -> list[Reading]:
+        """What these messages are. Raises ReaderDied when the process did not survive them."""
+        await self.start()
+        arrivals = [
+            {
+                "id": item.id,
+                "recipient": item.recipient,
+                "source": item.source,
+                "received_at": item.received_at.isoformat(),
+                "media_type": item.media_type,
+                "size": len(item.octets),
+            }
+            for item in items
+        ]
+        request = json.dumps(arrivals).encode()
+        answer = await self._ask(request, *(i.octets for i in items), seconds=self._timeout)
+        try:
+            readings = [
+                Reading(
+                    Format(reading["format"]),
+                    _EVENTS.validate_python(reading["events"], strict=False),
+                    tuple(reading["defects"]),
+                )
+                for reading in json.loads(answer)
+            ]
+        except (ValueError, KeyError, TypeError) as error:
+            await self.kill()
+            raise ReaderDied(f"a reader answered nonsense: {type(error).__name__}") from error
+        if [r.events[0].id.rpartition("-")[0] for r in readings] != [i.id for i in items]:
+            await self.kill()
+            raise ReaderDied("a reader answered for other messages than it was given")
+        return readings
+
+    async def kill(self) -> None:
+        """Ends the process at once; the next call starts another."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _ask(self, request: bytes, *octets: bytes, seconds: float) -> bytes:
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise ReaderDied("the reader process is not running")
+        try:
+            async with asyncio.timeout(seconds):
+                process.stdin.writelines([_LENGTH.pack(len(request)), request, *octets])
+                await process.stdin.drain()
+                (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
+                if length > _MAX_ANSWER_BYTES:
+                    raise ReaderDied("a reader's answer is too long")
+                return await process.stdout.readexactly(length)
+        except TimeoutError as error:
+            await self.kill()
+            raise ReaderDied(f"a reader took longer than {seconds:g} s") from error
+        except (EOFError, OSError) as error:
+            await self.kill()
+            raise ReaderDied(f"a reader died ({_exit_of(process)})") from error
+        except BaseException:  # cancelled half-way: the pipe is out of step
+            await self.kill()
+            raise
+
+
+class ReaderPool:
+    """Readers to borrow, each by one worker at a time."""
+
+    def __init__(self, count: int, domains: Domains, limits: ReaderLimits) -> None:
+        self._readers = [Reader(domains, limits) for _ in range(count)]
+        self._free: asyncio.Queue[Reader] = asyncio.Queue()
+        for reader in self._readers:
+            self._free.put_nowait(reader)
+
+    async def start(self) -> str:
+        """Starts all of them; the version of the ruleset they read by."""
+        return (await asyncio.gather(*(reader.start() for reader in self._readers)))[0]
+
+    @contextlib.asynccontextmanager
+    async def reader(self) -> AsyncIterator[Reader]:
+        """A reader that nobody else uses meanwhile."""
+        reader = await self._free.get()
+        try:
+            yield reader
+        finally:
+            self._free.put_nowait(reader)
+
+    async def close(self) -> None:
+        """Ends all of them."""
+        for reader in self._readers:
+            await reader.kill()
+
+
+def _exit_of(process: asyncio.subprocess.Process) -> str:
+    code = process.returncode
+    if code is None:
+        return "its pipe broke"
+    return f"signal {-code}" if code < 0 else f"exit {code}"
+
+
+def main() -> None:
+    """The process itself: settings first, then batches until the pipe closes."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the pipe's end is what stops a reader
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    settings = json.loads(_receive(source))
+    ruleset = rules.load()
+    limit = settings["memory_bytes"]
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    domains = {name: tuple(sending) for name, sending in settings["domains"].items()}
+    _send(sink, ruleset.version.encode())
+    with contextlib.suppress(EOFError):
+        while True:
+            batch = json.loads(_receive(source))
+            answers = [_answer(source, arrival, domains, ruleset) for arrival in batch]
+            _send(sink, json.dumps(answers).encode())
+
+
+def _answer(
+    source: BinaryIO, arrival: dict[str, str], domains: Domains, ruleset: rules.Ruleset
+) -> dict[str, object]:
+    octets = _exactly(source, int(arrival["size"]))
+    reading = read_arrival(
+        octets,
+        Arrival(
+            id=arrival["id"],
+            recipient=arrival["recipient"],
+            source=Source(arrival["source"]),
+            received_at=datetime.fromisoformat(arrival["received_at"]),
+            media_type=MediaType(arrival["media_type"]),
+        ),
+        domains,
+        ruleset,
+    )
+    return {
+        "format": reading.format,
+        "events": _EVENTS.dump_python(reading.events, mode="json", by_alias=True),
+        "defects": reading.defects,
+    }
+
+
+def _receive(source: BinaryIO) -> bytes:
+    (length,) = _LENGTH.unpack(_exactly(source, _LENGTH.size))
+    return _exactly(source, length)
+
+
+def _exactly(source: BinaryIO, count: int) -> bytes:
+    octets = source.read(count)
+    if len(octets) < count:
+        raise EOFError
+    return octets
+
+
+def _send(sink: BinaryIO, answer: bytes) -> None:
+    sink.write(_LENGTH.pack(len(answer)) + answer)
+    sink.flush()
+
+
+if __name__ == "__main__":
+    main()

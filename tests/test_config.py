@@ -1,0 +1,193 @@
+"""The configuration: what it takes, and how it says what is wrong with it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from bouncer.config import Config, is_loopback, load, parse_listen
+from bouncer.errors import ConfigurationError
+
+SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+
+FULL = f"""
+smtp:
+  listen: ["0.0.0.0:25", "[::]:25"]
+  hostname: mx.bounces.example.com
+  max_message_bytes: 10MiB
+domains: [{{bounce_domain: Bounces.Example.com., sending_domains: [example.com]}}]
+store: {{url: "postgresql://bouncer@db/bouncer"}}
+dnsbl:
+  targets: ["192.0.2.10", "2001:db8::25", "example.com"]
+  interval: 15m
+  zones: [zen.spamhaus.org, {{zone: list.example.org, kind: [ip4], codes: {{"127.0.0.2": "spam"}}}}]
+webhooks: [{{url: "https://ops.example.com/hook", secret: "{SECRET}", events: ["dnsbl.*"]}}]
+retention: {{raw_days: 7}}
+api: {{listen: "0.0.0.0:8025", keys: [{{name: ops, sha256: "{"a" * 64}", scope: admin}}]}}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "bouncer.yaml"
+    path.write_text(text)
+    return path
+
+
+def faults(folder: Path, text: str, environ: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(written(folder, text), environ or {})
+    return [fault.removeprefix(f"{folder}/") for fault in caught.value.faults]
+
+
+def test_without_a_file_everything_is_on_loopback() -> None:
+    config = load(None, {})
+    assert config.smtp.listen == ("127.0.0.1:2525",)
+    assert config.api.listen == "127.0.0.1:8025"
+    assert config.store.url.get_secret_value() == "sqlite:///bouncer.db"
+    assert (config.domains, config.dnsbl.targets, config.webhooks) == ((), (), ())
+
+
+def test_a_whole_file_is_read(tmp_path: Path) -> None:
+    config = load(written(tmp_path, FULL), {})
+    assert config.smtp.max_message_bytes == 10 * 2**20
+    assert config.domains[0].bounce_domain == "bounces.example.com"
+    assert config.dnsbl.interval == timedelta(minutes=15)
+    assert [zone.zone for zone in config.dnsbl.zones] == ["zen.spamhaus.org", "list.example.org"]
+    assert config.endpoints()[0][0] == "ops.example.com-1"
+    assert config.retention.event_days == 365
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    environ = {
+        "BOUNCER__RETENTION__RAW_DAYS": "9",
+        "BOUNCER__DNSBL__TARGETS": '["192.0.2.77"]',
+        "BOUNCER__LOG__LEVEL": "debug",
+        "BOUNCER_CONFIG": "not a key",
+    }
+    config = load(written(tmp_path, FULL), environ)
+    assert config.retention.raw_days == 9
+    assert config.dnsbl.targets == ("192.0.2.77",)
+    assert config.dnsbl.interval == timedelta(minutes=15)
+    assert config.log.level == "debug"
+
+
+def test_every_fault_is_said_at_once_with_its_key(tmp_path: Path) -> None:
+    text = """
+smtp: {listen: ["0.0.0.0:25"], limits: {idle: 30}}
+smpt: {}
+retention: {raw_days: 0}
+webhooks: [{url: "http://169.254.169.254/", secret: x, events: ["nope.*"]}]
+dnsbl: {intervall: 1h}
+api: {listen: "0.0.0.0:80"}
+"""
+    found = faults(tmp_path, text, {"BOUNCER__DNSBLS__X": "1", "BOUNCER__LOG__LEVEL": "loud"})
+    expected = [
+        "BOUNCER__DNSBLS__X: there is no section 'dnsbls': did you mean dnsbl?",
+        "BOUNCER__LOG__LEVEL: input should be",
+        'bouncer.yaml: smtp.limits.idle: write a duration with its unit, such as "30s"',
+        "bouncer.yaml: dnsbl.intervall: there is no such key: did you mean interval?",
+        "bouncer.yaml: retention.raw_days: input should be greater than or equal to 1",
+        "bouncer.yaml: smpt: there is no such key: did you mean smtp?",
+        "bouncer.yaml: webhooks.0: url: ",
+        "bouncer.yaml: api.listen: 0.0.0.0:80 can be reached from outside",
+    ]
+    for start in expected:
+        assert any(fault.startswith(start) for fault in found), (start, found)
+    assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("smtp: [", "bouncer.yaml:"),
+        ("- a", "bouncer.yaml: write keys"),
+        ("smtp: {listen: ['0.0.0.0:25']}", "bouncer.yaml: smtp.listen: 0.0.0.0:25 can be reached"),
+        ("smtp: {listen: ['nonsense']}", 'bouncer.yaml: smtp.listen.0: write an address and'),
+        ("smtp: {listen: ['::1:25']}", "bouncer.yaml: smtp.listen.0: write an IPv6 address in br"),
+        ("api: {listen: '192.0.2.1:80'}", "bouncer.yaml: api.listen: 192.0.2.1:80 can be reached"),
+        ("store: {url: 'mysql://x'}", 'bouncer.yaml: store: url: write "sqlite:'),
+        ("store: {url: a, url_file: b}", "bouncer.yaml: store: write url or url_file, not both"),
+        ("store: {url_file: /nowhere}", "bouncer.yaml: store: url_file: /nowhere: No such file"),
+        ("smtp: {max_message_bytes: 3 MB}", 'bouncer.yaml: smtp.max_message_bytes: write a size'),
+        ("domains: [{bounce_domain: 'a b'}]", "bouncer.yaml: domains.0.bounce_domain: write a do"),
+        ("domains: [{}]", "bouncer.yaml: domains.0.bounce_domain: has to be set"),
+        (
+            "domains: [{bounce_domain: a.test}, {bounce_domain: A.test}]",
+            "bouncer.yaml: domains: a.test is there twice",
+        ),
+        (
+            "api: {keys: [{name: a, sha256: short}]}",
+            "bouncer.yaml: api.keys.0.sha256: string should match pattern",
+        ),
+        (
+            f"webhooks: [{{url: 'https://a.example/', secret: {SECRET}, events: ['bounce.hrad']}}]",
+            "bouncer.yaml: webhooks.0: events: 'bounce.hrad' matches no event",
+        ),
+        (
+            "webhooks: [{url: 'https://a.example/', secret: short, events: ['*']}]",
+            "bouncer.yaml: webhooks.0: secret: write whsec_",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_names_the_file_the_key_and_what_to_write(
+    tmp_path: Path, text: str, fault: str
+) -> None:
+    (found,) = faults(tmp_path, text)
+    assert found.startswith(fault)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.yaml: No such file"):
+        load(tmp_path / "nowhere.yaml", {})
+
+
+def test_secrets_come_from_files_and_are_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET + "\n")
+    (tmp_path / "url").write_text("postgresql://bouncer:hunter2@db/bouncer\n")
+    text = f"""
+store: {{url_file: {tmp_path}/url}}
+webhooks: [{{url: "https://a.example/", secret_file: {tmp_path}/secret, events: ["*"]}}]
+"""
+    config = load(written(tmp_path, text), {})
+    assert config.webhooks[0].secret.get_secret_value() == SECRET
+    assert config.store.url.get_secret_value().endswith("hunter2@db/bouncer")
+    for shown in (repr(config), str(config), config.model_dump_json()):
+        assert "hunter2" not in shown
+        assert SECRET not in shown
+
+
+def test_a_wrong_secret_is_not_repeated_in_the_fault(tmp_path: Path) -> None:
+    text = "webhooks: [{url: 'https://a.example/', secret: hunter2, events: ['*']}]"
+    assert "hunter2" not in "".join(faults(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("listen", "loopback"),
+    [
+        ("127.0.0.1:25", True),
+        ("127.9.9.9:25", True),
+        ("[::1]:25", True),
+        ("localhost:25", True),
+        ("0.0.0.0:25", False),
+        ("[::]:25", False),
+        (":25", False),
+        ("192.0.2.1:25", False),
+        ("mx.example.com:25", False),
+    ],
+)
+def test_loopback_is_told_from_what_others_can_reach(listen: str, loopback: bool) -> None:
+    assert is_loopback(listen) is loopback
+
+
+def test_an_empty_host_is_every_address() -> None:
+    assert parse_listen(":25") == ("0.0.0.0", 25)
+
+
+def test_the_schema_takes_what_the_models_take() -> None:
+    schema = Draft202012Validator(Config.model_json_schema())
+    schema.validate({"smtp": {"max_message_bytes": "25MiB"}, "dnsbl": {"interval": "1h"}})
+    with pytest.raises(ValidationError):
+        schema.validate({"smtp": {"max_message_byte": 1}})
+    with pytest.raises(ValidationError):
+        schema.validate({"dnsbl": {"interval": "1 hour"}})

@@ -1,0 +1,60 @@
+"""Which events suppress an address, and for whom."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bouncer.classify.category import BounceClass
+from bouncer.events import Event, Source, SuppressionReason
+from bouncer.reports.report import Format, Kind
+from bouncer.suppression import suppression_for
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def event(
+    kind: Kind, class_: BounceClass | None = None, recipient: str | None = "A@b.test"
+) -> Event:
+    return Event(
+        id="i-0",
+        kind=kind,
+        class_=class_,
+        recipient=recipient,
+        sending_domain="example.com",
+        source=Source.SMTP,
+        format=Format.DSN,
+        ruleset="r",
+        received_at=AT,
+    )
+
+
+def test_a_hard_bounce_suppresses_for_its_sending_domain() -> None:
+    found = suppression_for(event(Kind.BOUNCE, BounceClass.HARD))
+    assert found is not None
+    assert (found.address, found.sending_domain) == ("a@b.test", "example.com")
+    assert (found.reason, found.since) == (SuppressionReason.HARD_BOUNCE, AT)
+
+
+def test_a_complaint_suppresses_for_all() -> None:
+    found = suppression_for(event(Kind.COMPLAINT))
+    assert found is not None
+    assert (found.sending_domain, found.reason) == (None, SuppressionReason.COMPLAINT)
+
+
+def test_an_unsubscribe_suppresses_for_its_sending_domain() -> None:
+    found = suppression_for(event(Kind.UNSUBSCRIBE))
+    assert found is not None
+    assert (found.sending_domain, found.reason) == ("example.com", SuppressionReason.UNSUBSCRIBE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "class_"),
+    [(Kind.BOUNCE, BounceClass.SOFT), (Kind.DELAY, BounceClass.SOFT)]
+    + [(k, None) for k in Kind if k not in (Kind.BOUNCE, Kind.COMPLAINT, Kind.UNSUBSCRIBE)],
+)
+def test_nothing_else_ever_suppresses(kind: Kind, class_: BounceClass | None) -> None:
+    assert suppression_for(event(kind, class_)) is None
+
+
+def test_without_a_recipient_there_is_nobody_to_suppress() -> None:
+    assert suppression_for(event(Kind.BOUNCE, BounceClass.HARD, recipient=None)) is None
