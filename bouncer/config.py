@@ -175,11 +175,15 @@ class SmtpLimits(Section):
 
 
 class Smtp(Section):
-    listen: tuple[Listen, ...] = ("127.0.0.1:2525",)
+    listen: tuple[Listen, ...] = Field(
+        default=("127.0.0.1:2525",), description="beyond loopback it needs `domains`"
+    )
     hostname: Domain = Field(
         default_factory=_own_name, description="how the greeting names this machine"
     )
-    max_message_bytes: Size = 26_214_400
+    max_message_bytes: Size = Field(
+        default=26_214_400, description="offered as SIZE; what is larger is answered with 552"
+    )
     tls: Tls | None = Field(default=None, description="offers STARTTLS")
     limits: SmtpLimits = Field(default_factory=SmtpLimits)
     drain_accept: Duration = Field(
@@ -225,13 +229,17 @@ class Store(Section):
 
 
 class ZoneEntry(Section):
-    zone: Domain
-    kind: tuple[ZoneKind, ...] | None = Field(default=None, min_length=1)
-    severity: Severity | None = None
+    zone: Domain = Field(description="its name; a name alone may stand for the whole entry")
+    kind: tuple[ZoneKind, ...] | None = Field(
+        default=None, min_length=1, description="what it lists: ip4, ip6, domain"
+    )
+    severity: Severity | None = Field(
+        default=None, description="critical, major, minor or informational"
+    )
     codes: dict[str, str] | None = Field(
         default=None, description="A record, range (127.0.0.4-7) or mask (127.0.0.&8): its meaning"
     )
-    operator: str | None = None
+    operator: str | None = Field(default=None, description="who runs it: a metric label")
     lookup: str | None = Field(default=None, description="a URL; {target} is put in")
     override: str | None = Field(
         default=None, description="the zone again, to use one that is known to be dead"
@@ -243,11 +251,15 @@ class Dnsbl(Section):
         default=(), description="IPv4 and IPv6 addresses, CIDR ranges, domains"
     )
     zones: tuple[ZoneEntry, ...] = ()
-    interval: Duration = timedelta(hours=1)
-    timeout: Duration = timedelta(seconds=5)
+    interval: Duration = Field(
+        default=timedelta(hours=1), description="between two looks at every target"
+    )
+    timeout: Duration = Field(default=timedelta(seconds=5), description="for one DNS answer")
     resolvers: tuple[Listen, ...] = Field(default=(), description="default: those of the system")
-    queries_per_second: float = Field(default=50, gt=0)
-    zone_queries_per_second: float = Field(default=0.5, gt=0)
+    queries_per_second: float = Field(default=50, gt=0, description="to all zones")
+    zone_queries_per_second: float = Field(
+        default=0.5, gt=0, description="to one zone; mind its terms of use"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -259,7 +271,7 @@ class Dnsbl(Section):
 
 
 class WebhookEndpoint(Section):
-    url: str
+    url: str = Field(description="https, to a public address")
     secret: SecretStr = Field(description="whsec_ and 24 to 64 bytes in base64")
     secret_file: Path | None = Field(default=None, description="a file that holds the secret")
     events: tuple[str, ...] = Field(min_length=1, description='patterns, such as "dnsbl.*"')
@@ -270,8 +282,11 @@ class WebhookEndpoint(Section):
     allow_private: bool = Field(
         default=False, description="lets it be http, and a loopback or private address"
     )
-    retry_schedule: tuple[Duration, ...] = tuple(
-        timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    retry_schedule: tuple[Duration, ...] = Field(
+        default=tuple(
+            timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+        ),
+        description="spans between one attempt and the next",
     )
 
     @model_validator(mode="before")
@@ -298,19 +313,23 @@ class WebhookEndpoint(Section):
 
 class Retention(Section):
     raw_days: int = Field(default=30, ge=1, description="messages as they were received")
-    event_days: int = Field(default=365, ge=1)
+    event_days: int = Field(default=365, ge=1, description="events, and what was delivered")
 
 
 class ApiKey(Section):
-    name: str
+    name: str = Field(description="whose it is")
     sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] = Field(
         description="of the key, in hexadecimal: `printf %s KEY | sha256sum`"
     )
-    scope: Literal["read", "write", "admin"] = "read"
+    scope: Literal["read", "write", "admin"] = Field(
+        default="read", description="read, write or admin"
+    )
 
 
 class Api(Section):
-    listen: Listen = "127.0.0.1:8025"
+    listen: Listen = Field(
+        default="127.0.0.1:8025", description="beyond loopback it needs `api.keys`"
+    )
     keys: tuple[ApiKey, ...] = ()
 
 
@@ -320,7 +339,9 @@ class MetricsListen(Section):
 
 class Pipeline(Section):
     readers: int = Field(default=1, ge=1, le=64, description="reader processes")
-    reader_memory_bytes: Size = 512 * 2**20
+    reader_memory_bytes: Size = Field(
+        default=512 * 2**20, description="address space of one of them"
+    )
     reader_timeout: Duration = Field(default=timedelta(seconds=10), description="for one batch")
     lease: Duration = Field(
         default=timedelta(seconds=60),
@@ -332,7 +353,9 @@ class Log(Section):
     format: Literal["auto", "text", "json"] = Field(
         default="auto", description="auto: text on a terminal, json elsewhere"
     )
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
 
 
 class Config(BaseSettings):

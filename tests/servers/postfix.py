@@ -78,9 +78,9 @@ class Postfix:
         (self._etc / "main.cf").write_text(main)
         (self._etc / "master.cf").write_text(_SERVICES.format(port=port))
         shutil.chown(root / "data", "postfix")
-        for folder in (root, *root.parents):  # the daemons run as another user
-            if folder.stat().st_uid == os.getuid() and folder != Path("/"):
-                folder.chmod(folder.stat().st_mode | 0o011)
+        for above in (root, *root.parents):  # the daemons run as another user
+            if above.stat().st_uid == os.getuid() and above != Path("/"):
+                above.chmod(above.stat().st_mode | 0o011)
 
     def start(self) -> None:
         self._run("start")
