@@ -1,0 +1,1 @@
+"""The dashboard, the alerts and compose.yaml: checked by rule, and asked of a real Prometheus."""
