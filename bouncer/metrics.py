@@ -4,6 +4,8 @@ Names and labels are those of docs/metrics.md, which is made from here. Labels c
 configured sets: never an address, never a raw text.
 """
 
+import math
+
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -75,6 +77,7 @@ class Metrics:
         )
         self.suppressions = gauge("suppressions", "Suppressions in force", "reason")
         self.store_free_bytes = gauge("store_free_bytes", "Room left on the store's disk")
+        self.store_free_bytes.set(math.nan)  # not known, as with PostgreSQL: 0 would be a full disk
 
         self.dnsbl_targets = gauge(
             "dnsbl_targets", "Targets by what the zone says of them", "zone", "state"
