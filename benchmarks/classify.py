@@ -2,9 +2,9 @@
 
     python benchmarks/classify.py [FOLDER ...] [--rounds 7] [--json]
 
-Every candidate reads every message of the folders (default: the project's own samples) in each round,
-in alternation, on one core; what is printed is the median of the rounds, and its ratio to bouncer's.
-Ratios within one run are what to quote: these figures move with the machine.
+In each round every candidate reads every message of the folders (default: the project's own
+samples), in alternation, on one core; printed are the medians of the rounds and their ratios to
+bouncer's. Ratios within one run are what to quote: the figures move with the machine.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def slowest(messages: Sequence[bytes]) -> float:
 
 
 def command(messages: Sequence[bytes], rounds: int) -> float:
-    """Median seconds a message through `bouncer classify --format jsonl`, its start-up taken off."""
+    """Median seconds a message through `bouncer classify --format jsonl`, start-up aside."""
     with tempfile.TemporaryDirectory() as folder:
         empty, full = Path(folder, "empty"), Path(folder, "full")
         empty.mkdir()
