@@ -1,0 +1,690 @@
+"""The SMTP door: says 250 when the store has the message, 4xx when it has not (RFC 5321).
+
+A session is aiosmtpd's, with its state and its `smtp_*` commands, on our own event loop. Written
+anew is what aiosmtpd does too slowly or too trustingly: how octets are read, what ends a line and a
+message, how addresses are read, every reply (with its enhanced status code, RFC 2034) and every
+limit. Nothing that a client sends is ever echoed, and no fault of ours is ever a 5xx: whoever sends
+us a bounce has nobody to return it to.
+"""
+
+# ruff: noqa: N802 - aiosmtpd names its commands so
+
+import asyncio
+import contextlib
+import logging
+import re
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from time import perf_counter
+from typing import Any, cast
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from bouncer import clock as clocks
+from bouncer.clock import Clock
+from bouncer.config import BounceDomain, Smtp, parse_listen
+from bouncer.errors import ConfigurationError, StoreFull, StoreUnavailable
+from bouncer.events import Source
+from bouncer.ingest.door import SHUTTING_DOWN, Door, Inbox, Outcome, Refusal
+from bouncer.ingest.path import Path, PathFault, read_parameters, read_path, too_long
+from bouncer.mail.address import masked
+from bouncer.metrics import Metrics
+from bouncer.records import Received, digest_of
+
+__all__ = ["Door", "Inbox", "listening"]
+
+log = logging.getLogger(__name__)
+
+_END = b"\r\n.\r\n"
+_LINE = 512  # RFC 5321 section 4.5.3.1.4
+_PATH_LINE = 1024  # MAIL and RCPT, lengthened by their extensions
+_LINE_CEILING = 8192  # nobody who speaks SMTP sends a longer one
+_BACKLOG = 65_536  # octets read ahead before the client has to wait
+_SPARE = 65_536  # raw octets over the message limit that we still read, to answer after the dot
+_DATA_RATE = 500  # octets a second, while in DATA
+_FIRST_OCTETS = frozenset(range(0x20, 0x7F)) | {0x0D, 0x0A}  # of a command, or of an empty line
+_IDLE_COMMANDS = 100  # between two messages: NOOP, RSET, HELO, ...
+_EXCESS_RECIPIENTS = 1000
+_STRANGE_COMMANDS = 3  # before HELO: it is a browser or a scanner
+_LINGER_SECONDS = 2.0
+
+_HUMAN = frozenset({"postmaster", "abuse"})
+_ENCODINGS = frozenset({"7BIT", "8BITMIME"})
+_SIZE = re.compile(r"[0-9]{1,20}\Z")
+_NO_SUCH_STATE = "503 5.5.1 Bad sequence of commands"
+_OUR_FAULT = "451 4.3.0 Try again later"
+_PARAMETERS = "555 5.5.4 Parameters not recognised or not offered"
+
+_Command = Callable[["SmtpSession", str], Coroutine[Any, Any, None]]
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    inbox: Inbox,
+    config: Smtp,
+    domains: Sequence[BounceDomain],
+    metrics: Metrics,
+    *,
+    clock: Clock = clocks.now,
+) -> AsyncIterator[Door]:
+    """Takes mail until the end of the block, or until the door is drained."""
+    door = Door(inbox, config, domains, metrics, clock)
+    loop = asyncio.get_running_loop()
+    try:
+        for address in config.listen:
+            host, port = parse_listen(address)
+            try:
+                door.opened(
+                    await loop.create_server(lambda: SmtpSession(door), host, port, backlog=1024)
+                )
+            except OSError as error:
+                raise ConfigurationError(
+                    f"smtp.listen: cannot listen on {address}: {error.strerror}"
+                ) from error
+        yield door
+    finally:
+        await door.drain(immediately=True)
+
+
+class _Gone(Exception):
+    """There is nobody left to talk to."""
+
+
+class SmtpSession(SMTP):
+    """One connection: a task that reads a command, answers it, and reads the next."""
+
+    def __init__(self, door: Door) -> None:
+        # The one of aiosmtpd looks for hooks and commands by reflection, for each connection; here
+        # they are known (COMMANDS).
+        self.door = door
+        self.loop = asyncio.get_running_loop()
+        self.limits = door.limits
+        self.hostname = door.hostname
+        self.session: Session = self._create_session()
+        self.envelope: Envelope = self._create_envelope()
+        self.transport: asyncio.Transport | None = None
+        self._handler_coroutine: asyncio.Task[None] | None = None
+        self._peer = ""
+        self._encrypted = False
+        self._verb = "connect"
+        self._outcome = Outcome.LOST
+        self._buffer = bytearray()
+        self._out: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._since: float | None = None  # when we began to wait; None while we work
+        self._data_mark: int | None = None  # octets of DATA at that time
+        self._eof = False  # the client has said all
+        self._over = False  # we have
+        self._reading_paused = False
+        self._choked = False  # the client does not read our replies
+        self._errors = self._idle_commands = self._strange = self._excess = self._messages = 0
+
+    # What the transport tells us
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if peer else "unknown"
+        self._began = self.loop.time()
+        refusal = self.door.enter(self, self._peer)
+        if refusal:
+            shutdown = refusal == SHUTTING_DOWN
+            self._hang_up(refusal, Outcome.SHUTDOWN if shutdown else Outcome.CROWDED, linger=False)
+            self.door.counts.outcome[self._outcome]()
+            self.door.ended(self)
+            return
+        self._timer = self.loop.call_later(self.limits.tick, self._look_at_watch)
+        self._handler_coroutine = self.loop.create_task(
+            self._handle_client(), name=f"smtp {self._peer}"
+        )
+
+    def data_received(self, data: bytes) -> None:
+        if self._over:
+            return
+        self._buffer += data
+        if self._waiter is not None:
+            self._wake()
+        elif len(self._buffer) > _BACKLOG and not self._reading_paused:
+            self._reading_paused = True
+            self._connected().pause_reading()
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        self._wake()
+        # What came before is still answered; TLS has no half-closed state.
+        return not self._over and not self._encrypted
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._eof = self._over = True
+        self.transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._choked = False
+        self._wake()
+        self.door.left(self, self._peer)
+
+    def pause_writing(self) -> None:
+        self._choked = True
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _connected(self) -> asyncio.Transport:
+        if self.transport is None:
+            raise _Gone
+        return self.transport
+
+    # What the door tells us
+
+    def finish(self) -> None:
+        waiting = self._since is not None and self._data_mark is None
+        if waiting and self.envelope.mail_from is None:
+            self._hang_up(SHUTTING_DOWN, Outcome.SHUTDOWN, linger=False)
+
+    def cut(self) -> None:
+        if self._since is not None:
+            self._hang_up(SHUTTING_DOWN, Outcome.SHUTDOWN, linger=False)
+        elif self._verb == "starttls" and self.transport is not None:
+            self.transport.abort()
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    # The conversation
+
+    async def _handle_client(self) -> None:
+        try:
+            await self._greet()
+            while not self._over:
+                await self._obey(await self._line())
+        except _Gone:
+            pass
+        except Exception:
+            log.exception("SMTP session of %s failed", self._peer)
+            self._hang_up(_OUR_FAULT, Outcome.FAILED)
+        finally:
+            self._end()
+
+    async def _greet(self) -> None:
+        # A turn of the loop brings in what was sent before we said anything.
+        for _ in range(2):
+            await asyncio.sleep(0)
+        if self._buffer:
+            self._hang_up("554 5.5.0 You spoke before you were greeted", Outcome.EARLY_TALKER)
+        else:
+            self._say(f"220 {self.hostname} ESMTP")
+
+    async def _obey(self, line: bytes) -> None:
+        verb, _, rest = line[:-2].partition(b" ")
+        name = verb.upper()
+        command = COMMANDS.get(name)
+        self._verb = name.decode("ascii").lower() if command else "other"
+        if not line.endswith(b"\r\n"):
+            self._hang_up("500 5.5.2 Lines end with CR LF", Outcome.PROTOCOL)
+        elif len(line) > (_PATH_LINE if name in (b"MAIL", b"RCPT") else _LINE):
+            self._refuse("500 5.5.2 Line too long")
+        elif command is None:
+            await self._unknown_command()
+        elif name in IDLE_COMMANDS and self._idle_commands >= _IDLE_COMMANDS:
+            self._hang_up("421 4.7.0 Too many commands without a message", Outcome.TOO_MUCH)
+        else:
+            self._idle_commands += name in IDLE_COMMANDS
+            await command(self, rest.strip(b" \t").decode("utf-8", "surrogateescape"))
+
+    async def _unknown_command(self) -> None:
+        self._strange += self.session.host_name is None
+        if self._strange >= _STRANGE_COMMANDS:
+            self._hang_up("500 5.5.2 This is an SMTP server", Outcome.PROTOCOL)
+        else:
+            self._refuse("500 5.5.2 Command not recognised")
+
+    async def smtp_EHLO(self, hostname: str) -> None:
+        if not await self._introduced(hostname):
+            return
+        self.session.extended_smtp = True
+        lines = [
+            self.hostname,
+            "PIPELINING",
+            f"SIZE {self.limits.message_bytes}",
+            "8BITMIME",
+            "SMTPUTF8",
+            "ENHANCEDSTATUSCODES",
+        ]
+        if self.door.tls and not self._encrypted:
+            lines.append("STARTTLS")
+        lines.append("HELP")
+        self._say("\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"]))
+
+    async def smtp_HELO(self, hostname: str) -> None:
+        if await self._introduced(hostname):
+            self.session.extended_smtp = False
+            self._say(f"250 {self.hostname}")
+
+    async def _introduced(self, hostname: str) -> bool:
+        if not hostname or not hostname.isprintable():
+            self._refuse("501 5.5.4 Say who you are: EHLO hostname")
+            return False
+        self.session.host_name = hostname
+        self.envelope = self._create_envelope()
+        return True
+
+    async def smtp_MAIL(self, arg: str) -> None:
+        if self.session.host_name is None:
+            self._refuse("503 5.5.1 Send EHLO first")
+        elif self.envelope.mail_from is not None:
+            self._refuse(_NO_SUCH_STATE)
+        elif self._messages >= self.limits.messages:
+            self._hang_up("421 4.7.0 Too many messages in one connection", Outcome.TOO_MUCH)
+        elif arg[:5].upper() != "FROM:":
+            self._refuse("501 5.5.4 Syntax: MAIL FROM:<address>")
+        else:
+            await self._take_sender(arg[5:].lstrip(" \t"))
+
+    async def _take_sender(self, text: str) -> None:
+        path = read_path(text)
+        if isinstance(path, PathFault):
+            self._refuse("501 5.1.7 That is no address")
+            return
+        parameters = read_parameters(path.parameters)
+        if parameters is None:
+            self._refuse("501 5.5.4 Parameters cannot be read")
+        elif fault := self._parameter_fault(parameters):
+            self._refuse(fault)
+        elif not path.address.isascii() and "SMTPUTF8" not in parameters:
+            self._refuse("553 5.6.7 That address needs SMTPUTF8")
+        else:
+            self.envelope.mail_from = path.address
+            self.envelope.smtp_utf8 = "SMTPUTF8" in parameters
+            self._say("250 2.1.0 Ok")
+
+    def _parameter_fault(self, parameters: dict[str, str | None]) -> str | None:
+        if parameters and not self.session.extended_smtp:
+            return _PARAMETERS
+        for name, value in parameters.items():
+            match name:
+                case "SIZE" if value is None or not _SIZE.match(value):
+                    return "501 5.5.4 SIZE takes a number of octets"
+                case "SIZE" if int(value or 0) > self.limits.message_bytes:
+                    self.door.counts.refused[Refusal.TOO_LARGE]()
+                    return "552 5.3.4 Message too large"
+                case "BODY" if (value or "").upper() not in _ENCODINGS:
+                    return _PARAMETERS
+                case "SMTPUTF8" if value is not None:
+                    return "501 5.5.4 SMTPUTF8 takes no value"
+                case "SIZE" | "BODY" | "SMTPUTF8":
+                    pass
+                case _:
+                    return _PARAMETERS
+        return None
+
+    async def smtp_RCPT(self, arg: str) -> None:
+        if self.envelope.mail_from is None:
+            self._refuse("503 5.5.1 Send MAIL first")
+        elif arg[:3].upper() != "TO:":
+            self._refuse("501 5.5.4 Syntax: RCPT TO:<address>")
+        elif len(self.envelope.rcpt_tos) >= self.limits.recipients:
+            self._one_recipient_too_many()
+        else:
+            await self._take_recipient(arg[3:].lstrip(" \t"))
+
+    def _one_recipient_too_many(self) -> None:
+        self._excess += 1
+        if self._excess > _EXCESS_RECIPIENTS:
+            self._hang_up("421 4.7.0 Too many recipients", Outcome.TOO_MUCH)
+        else:
+            self._say("452 4.5.3 Too many recipients, send it to these first")
+
+    async def _take_recipient(self, text: str) -> None:
+        path = read_path(text)
+        if path is PathFault.FRAME:
+            self._refuse("501 5.5.2 Syntax: RCPT TO:<address>")
+        elif isinstance(path, PathFault) or not path.address or too_long(path):
+            self._refuse("501 5.1.3 That is no address")
+        elif path.parameters:
+            self._refuse(_PARAMETERS)
+        elif not path.address.isascii() and not self.envelope.smtp_utf8:
+            self._refuse("553 5.6.7 That address needs SMTPUTF8")
+        elif not self._ours(path):
+            self.door.counts.refused[Refusal.FOREIGN_RECIPIENT]()
+            self._refuse("550 5.7.1 We take no mail for that address")
+        else:
+            if path.address not in self.envelope.rcpt_tos:
+                self.envelope.rcpt_tos.append(path.address)
+            self._say("250 2.1.5 Ok")
+
+    def _ours(self, path: Path) -> bool:
+        if not self.door.domains:
+            return True
+        if path.domain is None:
+            return path.local.lower() == "postmaster"
+        return path.domain in self.door.domains and not path.routed
+
+    async def smtp_DATA(self, arg: str) -> None:
+        if not self.envelope.rcpt_tos:
+            self._refuse("503 5.5.1 Send RCPT first")
+        elif arg:
+            self._refuse("501 5.5.4 DATA takes no argument")
+        elif self._buffer:
+            self._hang_up("554 5.5.0 You sent data before you were asked", Outcome.EARLY_TALKER)
+        else:
+            self._say("354 End with CR LF . CR LF")
+            octets = await self._message()
+            began = perf_counter()
+            await self._keep(octets)
+            self.door.counts.store_seconds(perf_counter() - began)
+            self.envelope = self._create_envelope()
+
+    async def _message(self) -> bytes:
+        """The octets up to CRLF.CRLF, and by nothing else, with their dots unstuffed."""
+        buffer = self._buffer
+        buffer += b"\r\n"  # So that a dot in the first line is found like any other.
+        self._since = self.loop.time()
+        self._data_mark = scanned = 0
+        while (end := buffer.find(_END, max(scanned - len(_END), 0))) < 0:
+            scanned = len(buffer)
+            if scanned > self.limits.message_bytes + _SPARE:
+                self._too_large()
+                self._hang_up("552 5.3.4 Message too large", Outcome.TOO_MUCH)
+                raise _Gone
+            await self._more()
+        self._since = self._data_mark = None
+        # A large buffer goes back to the system as a whole; what is pipelined behind stays.
+        self._buffer = buffer[end + len(_END) :]
+        with memoryview(buffer) as view:
+            octets = bytes(view[: end + 2])
+        return octets.replace(b"\r\n.", b"\r\n")[2:]
+
+    def _too_large(self) -> None:
+        self.door.counts.refused[Refusal.TOO_LARGE]()
+        log.info("refused a message of %s: over %d octets", self._peer, self.limits.message_bytes)
+
+    async def _keep(self, octets: bytes) -> None:
+        if len(octets) > self.limits.message_bytes:
+            self._too_large()
+            self._refuse("552 5.3.4 Message too large")
+            return
+        items = self._items(octets)
+        try:
+            new = await self.door.inbox.receive(items)
+        except StoreFull:
+            self._not_kept(Refusal.STORE_FULL, "452 4.3.1 Out of room, try again later")
+        except StoreUnavailable:
+            self._not_kept(Refusal.STORE_UNAVAILABLE, _OUR_FAULT)
+        except Exception:
+            log.exception("a message of %s could not be stored", self._peer)
+            self._not_kept(Refusal.INTERNAL_ERROR, _OUR_FAULT)
+        else:
+            self._kept(items, new)
+
+    def _items(self, octets: bytes) -> list[Received]:
+        digest, received_at = digest_of(octets), self.door.clock()
+        return [
+            Received(
+                source=Source.SMTP,
+                recipient=recipient,
+                sender=self.envelope.mail_from or "",
+                octets=octets,
+                digest=digest,
+                received_at=received_at,
+                peer=self._peer,
+                human=recipient.partition("@")[0].lower() in _HUMAN,
+            )
+            for recipient in self.envelope.rcpt_tos
+        ]
+
+    def _not_kept(self, refusal: Refusal, reply: str) -> None:
+        self.door.counts.refused[refusal]()
+        log.warning("a message of %s was not kept: %s", self._peer, refusal)
+        self._say(reply)
+
+    def _kept(self, items: list[Received], new: list[bool]) -> None:
+        self._messages += 1
+        self._idle_commands = 0
+        for is_new in new:
+            (self.door.counts.new if is_new else self.door.counts.duplicate)()
+        item_id = items[0].id
+        self._say(f"250 2.0.0 Kept as {item_id}")
+        if log.isEnabledFor(logging.INFO):
+            log.info(
+                "kept %s%s: %d octets to %s%s from <%s> of %s",
+                item_id,
+                "" if any(new) else " again",
+                len(items[0].octets),
+                _shown(masked(items[0].recipient)),
+                f" and {len(items) - 1} more" if len(items) > 1 else "",
+                _shown(masked(items[0].sender)) if items[0].sender else "",
+                self._peer,
+            )
+
+    async def smtp_RSET(self, arg: str) -> None:
+        if arg:
+            self._refuse("501 5.5.4 RSET takes no argument")
+        else:
+            self.envelope = self._create_envelope()
+            self._say("250 2.0.0 Ok")
+
+    async def smtp_NOOP(self, arg: str) -> None:
+        self._say("250 2.0.0 Ok")
+
+    async def smtp_QUIT(self, arg: str) -> None:
+        if arg:
+            self._refuse("501 5.5.4 QUIT takes no argument")
+        else:
+            self._hang_up("221 2.0.0 Bye", Outcome.QUIT, linger=False)
+
+    async def smtp_VRFY(self, arg: str) -> None:
+        self._say("252 2.1.5 Send some mail and see")
+
+    async def smtp_HELP(self, arg: str) -> None:
+        self._say("214 2.0.0 See RFC 5321")
+
+    async def smtp_BDAT(self, arg: str) -> None:
+        # Octets that were never announced to us follow; as commands they would do harm.
+        self._hang_up("502 5.5.1 CHUNKING is not offered", Outcome.PROTOCOL)
+
+    async def _not_offered(self, arg: str) -> None:
+        self._refuse("502 5.5.1 Not offered")
+
+    async def smtp_STARTTLS(self, arg: str) -> None:
+        if not self.door.offers_tls:
+            self._refuse("502 5.5.1 Not offered")
+        elif self._encrypted:
+            self._refuse("503 5.5.1 TLS is on already")
+        elif arg:
+            self._refuse("501 5.5.4 STARTTLS takes no argument")
+        elif self.door.tls is None:
+            self._say("454 4.7.0 TLS is not available")
+        elif self._buffer:
+            # Injected by somebody in between, to be taken for part of what TLS protects.
+            self._hang_up("554 5.5.0 You sent data after STARTTLS", Outcome.PROTOCOL)
+        else:
+            self._say("220 2.0.0 Go ahead")
+            await self._encrypt(self.door.tls)
+
+    async def _encrypt(self, context: ssl.SSLContext) -> None:
+        self._flush()
+        plain = self._connected()
+        if self._reading_paused:
+            self._reading_paused = False
+            plain.resume_reading()
+        try:
+            encrypted = await self.loop.start_tls(
+                plain,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=self.limits.handshake,
+                ssl_shutdown_timeout=_LINGER_SECONDS,
+            )
+        except (OSError, TimeoutError) as error:
+            log.info("TLS with %s failed: %s", self._peer, _shown(str(error)))
+            encrypted = None
+        if encrypted is None or self._over:
+            self._outcome = Outcome.TLS_FAILED
+            plain.abort()
+            self.connection_lost(None)  # Which asyncio tells us only sometimes.
+            raise _Gone
+        self.transport = encrypted
+        self._encrypted = True
+        # Whatever was said before is forgotten (RFC 3207 section 4.2).
+        self.session = self._create_session()
+        self.envelope = self._create_envelope()
+        self._idle_commands = 0
+
+    # Reading and replying
+
+    async def _line(self) -> bytes:
+        """The next command up to its LF."""
+        if self.door.stopping and self.envelope.mail_from is None:
+            self._hang_up(SHUTTING_DOWN, Outcome.SHUTDOWN)
+        self._since, scanned = self.loop.time(), 0
+        while True:
+            if self._buffer and self._buffer[0] not in _FIRST_OCTETS:
+                self._hang_up("500 5.5.2 This is an SMTP server", Outcome.PROTOCOL)
+            end = self._buffer.find(b"\n", scanned, _LINE_CEILING)
+            if end >= 0:
+                break
+            scanned = min(len(self._buffer), _LINE_CEILING)
+            if scanned == _LINE_CEILING:
+                self._hang_up("500 5.5.2 Line too long", Outcome.PROTOCOL)
+            await self._more()
+        self._since = None
+        line = bytes(self._buffer[: end + 1])
+        del self._buffer[: end + 1]
+        return line
+
+    async def _more(self) -> None:
+        """Waits until there is more in the buffer, having sent what we have to say."""
+        self._flush()
+        if self._over or (self._eof and not self._choked):
+            raise _Gone
+        if self._reading_paused:
+            self._reading_paused = False
+            self._connected().resume_reading()
+        await self._wait()
+        while self._choked and not self._over:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        self._waiter = self.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _refuse(self, reply: str) -> None:
+        """Replies with an error, unless it is one too many."""
+        self._errors += 1
+        if self._errors >= self.limits.errors:
+            self._hang_up("421 4.7.0 Too many errors", Outcome.TOO_MUCH)
+        else:
+            self._say(reply)
+
+    def _say(self, reply: str) -> None:
+        if not self._over:
+            self.door.counts.reply(self._verb, reply[:3])()
+            self._out.append(reply.encode("ascii") + b"\r\n")
+
+    def _flush(self) -> None:
+        # All replies to commands that came together leave together (RFC 2920 section 3.2).
+        if self._out and self.transport is not None:
+            self.transport.write(b"".join(self._out))
+        self._out.clear()
+
+    def _look_at_watch(self) -> None:
+        now = self.loop.time()
+        if self._since is not None and self._overdue(now, now - self._since):
+            self._hang_up("421 4.4.2 Time is up", Outcome.TIMEOUT)
+        else:
+            self._timer = self.loop.call_later(self.limits.tick, self._look_at_watch)
+
+    def _overdue(self, now: float, waited: float) -> bool:
+        limits = self.limits
+        if now - self._began > limits.session:
+            return True
+        if self._data_mark is None:
+            return waited > (limits.crowded_idle if self.door.crowded else limits.idle)
+        if waited <= limits.data_idle:
+            return False
+        if len(self._buffer) - self._data_mark < waited * _DATA_RATE:
+            return True
+        self._since, self._data_mark = now, len(self._buffer)
+        return False
+
+    # Ending
+
+    def _hang_up(self, reply: str, outcome: Outcome, *, linger: bool = True) -> None:
+        """The last reply. Closing on octets not yet read would reset the connection and lose it,
+        so the client is heard out for a moment."""
+        if self._over:
+            return
+        self._outcome = outcome
+        self._say(reply)
+        self._leave(linger=linger)
+
+    def _leave(self, *, linger: bool) -> None:
+        if self._over or self.transport is None:
+            return
+        self._flush()
+        self._over = True
+        self._buffer = bytearray()
+        self._wake()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(_LINGER_SECONDS, self.transport.abort)
+        if linger and self.transport.can_write_eof() and not self._eof:
+            if self._reading_paused:
+                self.transport.resume_reading()
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _end(self) -> None:
+        self._leave(linger=False)
+        self.door.counts.outcome[self._outcome]()
+        log.info(
+            "session of %s ended: %s, %d messages, %d errors, helo %s%s",
+            self._peer,
+            self._outcome,
+            self._messages,
+            self._errors,
+            _shown(self.session.host_name or "-"),
+            ", TLS" if self._encrypted else "",
+        )
+        self.door.ended(self)
+
+
+# The verbs we know; they are also the only ones that metrics name.
+COMMANDS: Mapping[bytes, _Command] = {
+    b"EHLO": SmtpSession.smtp_EHLO,
+    b"HELO": SmtpSession.smtp_HELO,
+    b"MAIL": SmtpSession.smtp_MAIL,
+    b"RCPT": SmtpSession.smtp_RCPT,
+    b"DATA": SmtpSession.smtp_DATA,
+    b"RSET": SmtpSession.smtp_RSET,
+    b"NOOP": SmtpSession.smtp_NOOP,
+    b"QUIT": SmtpSession.smtp_QUIT,
+    b"VRFY": SmtpSession.smtp_VRFY,
+    b"HELP": SmtpSession.smtp_HELP,
+    b"STARTTLS": SmtpSession.smtp_STARTTLS,
+    b"BDAT": SmtpSession.smtp_BDAT,
+} | dict.fromkeys(
+    (b"AUTH", b"EXPN", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML", b"XCLIENT", b"XFORWARD"),
+    SmtpSession._not_offered,
+)
+IDLE_COMMANDS = frozenset({b"EHLO", b"HELO", b"RSET", b"NOOP", b"VRFY", b"HELP"})
+
+
+def _shown(text: str) -> str:
+    """Foreign text in a log line: short, and nothing in it that a terminal or a parser obeys."""
+    text = text[:200]
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

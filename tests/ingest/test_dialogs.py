@@ -1,0 +1,45 @@
+"""Every conversation of dialogs/*.smtp, in clear and over TLS, whole and octet by octet."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from bouncer.config import Tls
+from tests.ingest.conftest import Opening
+from tests.ingest.dialog import Dialog, Player
+from tests.ingest.inbox import MemoryInbox
+
+DIALOGS = [Dialog.read(path) for path in sorted(Path(__file__).parent.glob("dialogs/*.smtp"))]
+RUNS = [
+    pytest.param(dialog, transport, cut, id=f"{dialog.path.stem}-{transport}-{cut}")
+    for dialog in DIALOGS
+    for transport in ("plain", "tls")
+    for cut in ("whole", "cut")
+    if dialog.fits(transport, cut)
+]
+
+
+@pytest.mark.parametrize(("dialog", "transport", "cut"), RUNS)
+async def test_the_door_answers_as_the_dialog_says(
+    dialog: Dialog,
+    transport: str,
+    cut: str,
+    door: Opening,
+    certificate: Tls,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inbox = MemoryInbox(dialog.settings.get("inbox", "well"))
+    tls = None if dialog.settings.get("tls") == "none" else certificate
+    async with door(inbox, dialog.config(tls=tls)) as opened:
+        player = Player(opened, inbox, transport == "tls", cut == "cut", [], [])
+        try:
+            await player.play(dialog)
+        finally:
+            for client in player.clients:
+                client.close()
+            await asyncio.gather(*player.tasks)
+    loud = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert bool(loud) == (inbox.mood == "broken")
+    assert all(record.getMessage().isprintable() for record in caplog.records)
