@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_-]{1,63}")
 _PRINTABLE = re.compile(r"[!-~\u00a0-\U0010ffff]*")
+_AUTHORITY = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::[0-9]{1,5})?")
 _DOTS = ("\u3002", "\uff0e", "\uff61")  # other characters that IDNA reads as a dot
 _MAX_URL = 2048
 
@@ -133,6 +134,8 @@ def _authority_fault(parts: SplitResult, port: int | None) -> str | None:
         return "has no host: write https://host/path"
     if port == 0 or parts.netloc.endswith(":"):
         return "write a port from 1 to 65535, or none"
+    if not _AUTHORITY.fullmatch(parts.netloc):
+        return f"{parts.netloc} is not a host, or a host and a port"
     return None
 
 

@@ -1,8 +1,18 @@
 """Where webhooks may go, as the URL is written and as DNS answers."""
 
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
 from bouncer.outbound import address_fault, url_fault
+
+PIECES = [
+    *"@#?/\\:.[]_-%;&=~!$'()*+,|^`{}\"<>1aZ",
+    *("https://", "127.0.0.1", "::1", "example.com", "443", "%2e", "。", "0x7f", "xn--", "ß"),
+]
 
 FINE = [
     "https://ops.example.com/hook",
@@ -96,6 +106,9 @@ NEVER = [
     "https://1.2.3.08/",
     "https://[127.0.0.1]/",
     "https://[::1/",
+    "https://[::1]443/",
+    "https://443[::1]/",
+    "https://[::1].example.com/",
     "https://::1/",
     "https://user@ops.example.com/",
     "https://user:pass@ops.example.com/",
@@ -176,6 +189,13 @@ def test_a_fault_says_what_to_write(url: str, words: str) -> None:
     assert fault is not None
     assert words in fault
     assert "geheim" not in fault
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+def test_the_host_we_check_is_the_host_that_is_connected_to(rest: str) -> None:
+    url = f"https://{rest}"
+    if url_fault(url, allow_private=True) is None:
+        assert URL(url).raw_host == urlsplit(url).hostname
 
 
 def test_another_form_of_an_allowed_address_is_answered_with_its_plain_form() -> None:

@@ -92,7 +92,7 @@ class Poster:
             return Answer(error=f"refused: {fault}", refused=True)
         except TimeoutError:
             return Answer(error=f"no answer within {self._timeout.total_seconds():g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             return Answer(error=_reason(error))
 
     async def _answer(self, delivery: Delivery, now: datetime) -> Answer:
