@@ -5,6 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+pytest_plugins = [
+    "tests.servers.postgresql",
+]
+
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:

@@ -1,0 +1,195 @@
+"""SQLite: one thread writes, a few threads read.
+
+WAL with `synchronous=FULL`: a commit is on the disk when it returns. One process owns the file;
+others (commands) may read and make short writes beside it.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event
+from sqlalchemy.pool import Pool
+
+from bouncer.errors import ConfigurationError, StoreUnavailable
+from bouncer.store.database import MAX_BATCH, Database, Job, deliver, fault_of, settle
+
+R = TypeVar("R")
+
+_READERS = 3
+_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA wal_autocheckpoint = 4000",  # pages: 16 MiB
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA cache_size = -16384",  # KiB
+)
+
+
+class Sqlite(Database):
+    """A file of ours."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__(timeout)
+        self._path = path
+        # A job may come just after one that waits for a lock: both are answered in time.
+        self._lock_wait = timeout * 0.4
+        self._owner: int | None = None
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(
+            target=self._write_batches, name="store-writer", daemon=True
+        )
+        self._writer: Connection | None = None
+        self._writing = self._engine(NullPool)
+        self._reading = self._engine(QueuePool, pool_size=_READERS, pool_reset_on_return=None)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+
+    async def open(self, prepare: Callable[[Connection], None]) -> None:
+        if not self._path.parent.is_dir():
+            raise ConfigurationError(f"store.url: there is no directory {self._path.parent}")
+        try:
+            await asyncio.to_thread(self._prepare, prepare)
+        except (sqlite3.Error, OSError) as error:
+            raise fault_of(error) from error
+        self._thread.start()
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join, self._timeout)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+        self._reading.dispose()
+        self._writing.dispose()
+        if self._owner is not None:
+            os.close(self._owner)
+
+    def free_bytes(self) -> int | None:
+        disk = os.statvfs(self._path.parent)
+        return disk.f_bavail * disk.f_frsize
+
+    def own(self) -> bool:
+        """Whether this process is the one that owns the file: the first that asked, and lives."""
+        if self._owner is None:
+            # A file beside it: SQLite loses its own locks when another handle of it is closed.
+            handle = os.open(f"{self._path}-owner", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(handle)
+                return False
+            self._owner = handle
+        return True
+
+    def _submit(self, job: Job) -> None:
+        self._jobs.put(job)
+
+    async def _read(self, work: Callable[[Connection], R]) -> R:
+        def run() -> R:
+            with self._reading.connect() as connection:
+                return work(connection)
+
+        return await self._loop.run_in_executor(self._readers, run)
+
+    def _engine(self, pool: type[Pool], **options: Any) -> Engine:
+        engine = create_engine(
+            URL.create("sqlite", database=str(self._path)),
+            poolclass=pool,
+            # Transactions are begun by us: sqlite3 would begin them too late to take turns.
+            isolation_level="AUTOCOMMIT",
+            connect_args={"timeout": self._lock_wait, "check_same_thread": False},
+            **options,
+        )
+        event.listen(engine, "connect", _set_pragmas)
+        return engine
+
+    def _prepare(self, prepare: Callable[[Connection], None]) -> None:
+        with self._writing.connect() as connection:
+            _use_wal(_driver(connection), self._lock_wait)
+        self._path.chmod(0o600)
+        with self._transaction(lock="EXCLUSIVE") as connection:
+            prepare(connection)
+
+    def _write_batches(self) -> None:
+        stopping = False
+        while not stopping:
+            batch, stopping = self._batch()
+            jobs = [job for job in batch if not job.future.cancelled()]
+            if jobs:
+                outcomes = settle(self._transaction, jobs)
+                with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+                    self._loop.call_soon_threadsafe(deliver, jobs, outcomes)
+        self._discard()
+
+    def _batch(self) -> tuple[list[Job], bool]:
+        jobs: list[Job] = []
+        job = self._jobs.get()
+        while job is not None:
+            jobs.append(job)
+            if len(jobs) == MAX_BATCH or self._jobs.empty():
+                return jobs, False
+            job = self._jobs.get()
+        return jobs, True
+
+    @contextmanager
+    def _transaction(self, lock: str = "IMMEDIATE") -> Iterator[Connection]:
+        """On the driver's connection: SQLAlchemy's own begin and commit cost half a small one."""
+        if self._writer is None:
+            self._writer = self._writing.connect()
+        driver = _driver(self._writer)
+        try:
+            driver.execute(f"BEGIN {lock}")
+            yield self._writer
+            driver.execute("COMMIT")
+            self.transactions += 1
+        except Exception as error:
+            with contextlib.suppress(sqlite3.Error):
+                driver.rollback()
+            if isinstance(fault_of(error), StoreUnavailable):
+                # After a failed fsync the kernel may call dirty pages clean: never ask it again
+                # on the same handle.
+                self._discard()
+            raise
+
+    def _discard(self) -> None:
+        if self._writer is not None:
+            with contextlib.suppress(Exception):
+                self._writer.close()
+            self._writer = None
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - tells mypy what the engine gives
+    return driver
+
+
+def _set_pragmas(connection: sqlite3.Connection, record: object) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _use_wal(connection: sqlite3.Connection, lock_wait: float) -> None:
+    """Kept in the file. Only a new one is changed, and then SQLite does not wait for a lock."""
+    deadline = time.monotonic() + lock_wait
+    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -1,0 +1,332 @@
+"""Suppressions: which addresses are not to be mailed, and for which sending domain.
+
+An entry whose `until` has passed is not in force and not there, though its row may be.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final, Literal
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from bouncer.clock import now as clock_now
+from bouncer.events import SuppressionAdded, SuppressionReason, SuppressionRemoved
+from bouncer.mail.address import address_key
+from bouncer.records import Suppression
+from bouncer.store.database import Database
+from bouncer.store.outbox import Outbox, add_deliveries
+from bouncer.store.page import Page, checked_limit, key_of, page_of
+from bouncer.store.schema import EVERY_DOMAIN, events, microseconds, suppressions
+from bouncer.store.statements import Insert
+from bouncer.store.text import clean
+
+_MAX_EVENTS = 20  # the newest that say so
+_ADDRESSES_AT_ONCE = 500
+_INSERT = Insert(
+    suppressions,
+    lambda insert: insert.on_conflict_do_nothing().returning(
+        suppressions.c.address, suppressions.c.sending_domain
+    ),
+)
+_Key = tuple[str, str]
+
+
+class _Every(Enum):
+    ALL = "all"
+
+
+ALL: Final = _Every.ALL
+"""In `remove`: whatever the sending domain. None is the entry that holds for every domain."""
+
+
+class Suppressions:
+    """Looked up before each send; written by the pipeline and by people."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def matching(self, address: str, now: datetime) -> list[Suppression]:
+        """What is in force for an address, the widest first."""
+        return await self.check([address], None, now)
+
+    async def check(
+        self, addresses: Sequence[str], sending_domain: str | None, now: datetime
+    ) -> list[Suppression]:
+        """What is in force for these addresses when this domain sends; None: any domain."""
+        found: list[Suppression] = []
+        keys = list(dict.fromkeys(_address(address) for address in addresses))
+        for start in range(0, len(keys), _ADDRESSES_AT_ONCE):
+            some = keys[start : start + _ADDRESSES_AT_ONCE]
+            conditions = [suppressions.c.address.in_(some), _in_force(now)]
+            if sending_domain is not None:
+                wide_enough = (EVERY_DOMAIN, _domain(sending_domain))
+                conditions.append(suppressions.c.sending_domain.in_(wide_enough))
+            found += await self._database.read(lambda c, w=conditions: _read(c, w))  # type: ignore[misc]  # mypy: defaults of lambdas
+        return found
+
+    async def find(
+        self,
+        limit: int,
+        cursor: str | None = None,
+        sending_domain: str | None = None,
+        reason: SuppressionReason | None = None,
+        now: datetime | None = None,
+    ) -> Page[Suppression]:
+        """What is in force, by address. ValueError: the cursor is not ours."""
+        checked_limit(limit)
+        conditions = [_in_force(now or clock_now())]
+        if sending_domain is not None:
+            conditions.append(suppressions.c.sending_domain == _domain(sending_domain))
+        if reason is not None:
+            conditions.append(suppressions.c.reason == reason.value)
+        if cursor is not None:
+            after = key_of(cursor, str, str)
+            conditions.append(
+                tuple_(suppressions.c.address, suppressions.c.sending_domain) > tuple_(*after)
+            )
+        return await self._database.read(lambda c: _read_page(c, conditions, limit))
+
+    async def put(self, suppression: Suppression) -> bool:
+        """Sets an entry; True: there was none in force of this address and sending domain."""
+        new = await self._database.write(self._put, suppression)
+        if new:
+            self._outbox.waiting.set()
+        return new
+
+    async def remove(
+        self, address: str, sending_domain: str | Literal[_Every.ALL] | None, now: datetime
+    ) -> list[Suppression]:
+        """Lets an address be mailed again; what was in force until then."""
+        removed = await self._database.write(self._remove, (address, sending_domain, now))
+        if removed:
+            self._outbox.waiting.set()
+        return removed
+
+    async def counts(self, now: datetime) -> dict[SuppressionReason, int]:
+        """How many are in force, by reason."""
+        query = (
+            select(suppressions.c.reason, func.count())
+            .where(_in_force(now))
+            .group_by(suppressions.c.reason)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        counted = {SuppressionReason(reason): count for reason, count in rows}
+        return {reason: counted.get(reason, 0) for reason in SuppressionReason}
+
+    def add(self, connection: Connection, wanted: Sequence[tuple[Suppression, datetime]]) -> int:
+        """Adds those that no entry in force covers and owes the webhooks; how many are new."""
+        added = [
+            (suppression, now)
+            for suppression, now in _uncovered(connection, wanted)
+            if _insert(connection, suppression, now)
+        ]
+        add_deliveries(
+            connection,
+            self._outbox.owed(
+                (SuppressionAdded(timestamp=now, data=suppression.entry()), _cause(suppression))
+                for suppression, now in added
+            ),
+        )
+        return len(added)
+
+    def _put(self, connection: Connection, items: Sequence[Suppression]) -> list[bool]:
+        return [self._put_one(connection, _cleaned(item)) for item in items]
+
+    def _put_one(self, connection: Connection, item: Suppression) -> bool:
+        changed = connection.execute(
+            update(suppressions)
+            .where(_is(_key(item)), _in_force(item.since))
+            .values(reason=item.reason.value, source=item.source, until=item.until)
+        )
+        if changed.rowcount or not _insert(connection, item, item.since):
+            return False
+        added = SuppressionAdded(timestamp=item.since, data=item.entry())
+        add_deliveries(connection, self._outbox.owed([(added, _cause(item))]))
+        return True
+
+    def _remove(
+        self,
+        connection: Connection,
+        calls: Sequence[tuple[str, str | Literal[_Every.ALL] | None, datetime]],
+    ) -> list[list[Suppression]]:
+        return [self._remove_one(connection, *call) for call in calls]
+
+    def _remove_one(
+        self,
+        connection: Connection,
+        address: str,
+        sending_domain: str | Literal[_Every.ALL] | None,
+        now: datetime,
+    ) -> list[Suppression]:
+        which = [suppressions.c.address == _address(address)]
+        if sending_domain is not ALL:
+            which.append(suppressions.c.sending_domain == _domain(sending_domain))
+        removed = _read(connection, [*which, _in_force(now)])
+        connection.execute(delete(suppressions).where(*which))
+        add_deliveries(
+            connection,
+            self._outbox.owed(
+                (SuppressionRemoved(timestamp=now, data=each.entry()), _cause(each))
+                for each in removed
+            ),
+        )
+        return removed
+
+
+def _uncovered(
+    connection: Connection, wanted: Sequence[tuple[Suppression, datetime]]
+) -> list[tuple[Suppression, datetime]]:
+    """Those that neither an entry as wide nor one before them in the list says already."""
+    clean_ones = [(_cleaned(suppression), now) for suppression, now in wanted]
+    addresses = sorted({suppression.address for suppression, _ in clean_ones})
+    query = select(
+        suppressions.c.address, suppressions.c.sending_domain, suppressions.c.until
+    ).where(suppressions.c.address.in_(addresses))
+    until = {(row.address, row.sending_domain): row.until for row in connection.execute(query)}
+    uncovered = []
+    for suppression, now in clean_ones:
+        key = _key(suppression)
+        if not any(
+            wide in until and (until[wide] is None or until[wide] > now)
+            for wide in (key, (key[0], EVERY_DOMAIN))
+        ):
+            until[key] = suppression.until
+            uncovered.append((suppression, now))
+    return uncovered
+
+
+def _insert(connection: Connection, item: Suppression, now: datetime) -> bool:
+    """Writes an entry where there is none in force; False: another process was first."""
+    connection.execute(delete(suppressions).where(_is(_key(item)), suppressions.c.until <= now))
+    row = {
+        "address": item.address,
+        "sending_domain": item.sending_domain or EVERY_DOMAIN,
+        "reason": item.reason.value,
+        "source": item.source,
+        "since": item.since,
+        "until": item.until,
+    }
+    return connection.execute(_INSERT.on(connection), row).first() is not None
+
+
+def _read_page(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int
+) -> Page[Suppression]:
+    rows = connection.execute(_ordered(conditions).limit(limit + 1)).all()
+    evidence = _evidence(connection, rows[:limit])
+    return page_of(
+        rows,
+        limit,
+        lambda row: _suppression(row, evidence),
+        lambda row: (row.address, row.sending_domain),
+    )
+
+
+def _read(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> list[Suppression]:
+    rows = connection.execute(_ordered(conditions)).all()
+    evidence = _evidence(connection, rows)
+    return [_suppression(row, evidence) for row in rows]
+
+
+def _ordered(conditions: Sequence[ColumnElement[bool]]) -> Any:
+    return (
+        select(suppressions)
+        .where(*conditions)
+        .order_by(suppressions.c.address, suppressions.c.sending_domain)
+    )
+
+
+def _evidence(connection: Connection, rows: Sequence[Any]) -> dict[_Key, list[str]]:
+    """The newest events that say so, for each entry."""
+    found: dict[_Key, list[str]] = {}
+    addresses = sorted({row.address for row in rows})
+    for start in range(0, len(addresses), _ADDRESSES_AT_ONCE):
+        some = addresses[start : start + _ADDRESSES_AT_ONCE]
+        for address, domain, event_id in connection.execute(_evidence_for(some)):
+            found.setdefault((address, domain), []).append(event_id)
+    return found
+
+
+def _evidence_for(addresses: Sequence[str]) -> Any:
+    newest = (events.c.received_at.desc(), events.c.id.desc())
+    key = (suppressions.c.address, suppressions.c.sending_domain)
+    says_so = and_(
+        events.c.suppressed_address == suppressions.c.address,
+        events.c.suppression_reason == suppressions.c.reason,
+        events.c.received_at >= suppressions.c.since,
+        suppressions.c.sending_domain.in_([EVERY_DOMAIN])
+        | (suppressions.c.sending_domain == events.c.sending_domain),
+    )
+    place = func.row_number().over(partition_by=key, order_by=newest).label("place")
+    ranked = (
+        select(*key, events.c.id, place)
+        .join_from(suppressions, events, says_so)
+        .where(suppressions.c.address.in_(addresses))
+        .subquery()
+    )
+    return (
+        select(ranked.c.address, ranked.c.sending_domain, ranked.c.id)
+        .where(ranked.c.place <= _MAX_EVENTS)
+        .order_by(ranked.c.address, ranked.c.sending_domain, ranked.c.place)
+    )
+
+
+def _suppression(row: Any, evidence: dict[_Key, list[str]]) -> Suppression:
+    return Suppression(
+        address=row.address,
+        sending_domain=row.sending_domain or None,
+        reason=SuppressionReason(row.reason),
+        source=row.source,
+        since=row.since,
+        until=row.until,
+        events=tuple(evidence.get((row.address, row.sending_domain), ())),
+    )
+
+
+def _in_force(now: datetime) -> ColumnElement[bool]:
+    return or_(suppressions.c.until.is_(None), suppressions.c.until > now)
+
+
+def _is(key: _Key) -> ColumnElement[bool]:
+    return and_(suppressions.c.address == key[0], suppressions.c.sending_domain == key[1])
+
+
+def _key(suppression: Suppression) -> _Key:
+    return suppression.address, suppression.sending_domain or EVERY_DOMAIN
+
+
+def _cleaned(item: Suppression) -> Suppression:
+    return Suppression(
+        address=_address(item.address),
+        sending_domain=_domain(item.sending_domain) or None,
+        reason=item.reason,
+        source=clean(item.source),
+        since=item.since,
+        until=item.until,
+        events=item.events,
+    )
+
+
+def _address(address: str) -> str:
+    return clean(address_key(address))
+
+
+def _domain(sending_domain: str | None) -> str:
+    return EVERY_DOMAIN if sending_domain is None else clean(sending_domain.lower())
+
+
+def _cause(item: Suppression) -> str:
+    """An address that is suppressed again later is told again."""
+    return f"{item.address}\0{item.sending_domain or EVERY_DOMAIN}\0{microseconds(item.since)}"
