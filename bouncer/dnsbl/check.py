@@ -7,7 +7,6 @@ from bouncer.config import Dnsbl, ZoneKind
 from bouncer.dnsbl.client import Cause, ZoneClient, clients, unobserved
 from bouncer.dnsbl.targets import Target, targets_of
 from bouncer.dnsbl.zones import KINDS, zones_of
-from bouncer.errors import ConfigurationError
 from bouncer.events import ListingState, Published, Severity
 
 MAX_CHECKED = 256
@@ -33,12 +32,7 @@ async def check(targets: Sequence[str], config: Dnsbl) -> list[Checked]:
 
     The targets of the configuration play no part. ConfigurationError says what cannot be used.
     """
-    asked = targets_of(targets, "target")
-    if len(asked) > MAX_CHECKED:
-        raise ConfigurationError(
-            f"target: {len(asked)} addresses; a check takes {MAX_CHECKED}, "
-            "more can be watched: dnsbl.targets"
-        )
+    asked = targets_of(targets, "target", at_most=MAX_CHECKED)
     async with asyncio.TaskGroup() as tasks:
         zones = [
             tasks.create_task(_zone(client, asked), name=f"check {client.zone.label}")

@@ -147,8 +147,11 @@ class Monitor:
                 for target, answer in pairs
             ) and not await self._believed(watch, kind):
                 break
-            for target, answer in pairs:
-                answered += await self._settle(watch, target, answer, known)
+            settled = await asyncio.gather(
+                *(self._settle(watch, target, answer, known) for target, answer in pairs),
+                return_exceptions=True,  # all of them end before one is raised
+            )
+            answered += _counted(settled)
         return answered
 
     async def _believed(self, watch: Watch, kind: ZoneKind) -> bool:
@@ -197,6 +200,13 @@ class Monitor:
         if before and before.state is ListingState.LISTED and before.codes == answer.codes:
             return before.text
         return await watch.client.text(target.name)
+
+
+def _counted(settled: Sequence[bool | BaseException]) -> int:
+    for result in settled:
+        if isinstance(result, BaseException):
+            raise result
+    return settled.count(True)
 
 
 def _batches(targets: Sequence[Target]) -> Iterator[Sequence[Target]]:

@@ -42,9 +42,13 @@ def parse(text: str) -> tuple[Target, ...]:
     return (_of_address(address),)
 
 
-def targets_of(texts: Iterable[str], key: str = "dnsbl.targets") -> tuple[Target, ...]:
-    """Each target once; what is named alone belongs to no range. ConfigurationError with a line
-    for each that cannot be used."""
+def targets_of(
+    texts: Iterable[str], key: str = "dnsbl.targets", at_most: int = MAX_TARGETS
+) -> tuple[Target, ...]:
+    """Each target once; what is named alone belongs to no range.
+
+    Raises ConfigurationError with a line for each that cannot be used.
+    """
     found: dict[str, Target] = {}
     faults = []
     for text in texts:
@@ -54,8 +58,10 @@ def targets_of(texts: Iterable[str], key: str = "dnsbl.targets") -> tuple[Target
                     found[target.name] = target
         except ValueError as error:
             faults.append(f"{key}: {text}: {error}")
-    if len(found) > MAX_TARGETS:
-        faults.append(f"{key}: {len(found)} addresses and domains; at most {MAX_TARGETS}")
+        if len(found) > at_most:
+            raise ConfigurationError(
+                *faults, f"{key}: more than {at_most} addresses and domains, up to {text}"
+            )
     if faults:
         raise ConfigurationError(*faults)
     return tuple(found.values())

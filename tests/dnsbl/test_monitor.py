@@ -44,7 +44,7 @@ class World:
                 "targets": [TARGET],
                 "zones": [{**zone, "codes": {"127.0.0.4": "exploited host"}}],
                 "resolvers": [server.resolver],
-                "timeout": timedelta(milliseconds=200),
+                "timeout": timedelta(milliseconds=300),
                 "queries_per_second": 10_000,
                 "zone_queries_per_second": 10_000,
                 **settings,
