@@ -93,6 +93,7 @@ class Poster:
         except TimeoutError:
             return Answer(error=f"no answer within {self._timeout.total_seconds():g} s")
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            # ValueError: a host that IDNA cannot read. RuntimeError: a lost socket, says uvloop.
             return Answer(error=_reason(error))
 
     async def _answer(self, delivery: Delivery, now: datetime) -> Answer:

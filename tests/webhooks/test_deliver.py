@@ -171,6 +171,39 @@ async def test_what_is_not_http_is_an_answer_like_another() -> None:
     assert done.last_error == "the answer is not HTTP"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"\x00\xff\x16\x03\x01" * 20,
+        b"HTTP/1.1 999 Odd\r\n\r\n",
+        b"HTTP/1.1 20 Short\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nxx",
+        b"HTTP/1.1 500 No\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 500 No\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\nzzzz\r\n",
+        b"HTTP/1.1 500 No\r\nContent-Type: \xff\xfe\r\n\r\n",
+        b"HTTP/1.1 500 No\r\nSet-Cookie: \xff=;;;\r\n\r\n",
+        b"HTTP/1.1 302 Away\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 503 Busy\r\nRetry-After: \xff\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 500 No\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(5000)) + b"\r\n",
+    ],
+    ids=range(15),
+)
+async def test_no_answer_stops_the_worker(answer: bytes) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+
+    outbox = MemoryOutbox(delivery(1), delivery(2))
+    async with talking(say) as receiver, delivering(outbox, endpoint(receiver.url, ())):
+        done = await outbox.finished()
+    assert [d.state for d in done] == [DeliveryState.FAILED] * 2
+    assert all(d.last_error for d in done)
+
+
 async def test_an_endless_header_is_bounded() -> None:
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nX: ")
