@@ -1,5 +1,7 @@
 """The HTTP application: health and metrics always, `/v1` and `/docs` with the api role."""
 
+import asyncio
+
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
@@ -41,6 +43,7 @@ def create_app(services: Services, *, with_v1: bool, with_metrics: bool = True) 
         generate_unique_id_function=_operation_id,
     )
     app.state.services = services
+    app.state.checking = asyncio.Lock()
     problems.install(app)
     app.include_router(health.router)
     if with_metrics:

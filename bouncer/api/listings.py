@@ -5,7 +5,8 @@ import ipaddress
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 
 from bouncer.api.fields import Asked, Listed, PageQuery, Text
@@ -14,6 +15,7 @@ from bouncer.api.paging import cursors
 from bouncer.api.problems import answers
 from bouncer.api.services import Use
 from bouncer.config import Domain
+from bouncer.errors import ConfigurationError
 from bouncer.events import ListingEntry, ListingState, Severity
 from bouncer.records import Listing
 
@@ -46,7 +48,7 @@ class CheckRequest(Asked):
     targets: list[Text] = Field(
         min_length=1,
         max_length=MAX_CHECKED,
-        description="IPv4 and IPv6 addresses and domains",
+        description="IPv4 and IPv6 addresses, small ranges, domains",
         examples=[["192.0.2.10", "example.com"]],
     )
 
@@ -57,13 +59,15 @@ class Checked(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     target: str
+    range: str | None = Field(description="the CIDR it was asked with")
     zone: str
     state: ListingState
     codes: list[str] = Field(description="A records of the answer (RFC 5782)")
     meaning: str | None
-    severity: Severity
+    severity: Severity | None
     text: str | None = Field(description="the zone's TXT record")
     lookup_url: str | None = Field(description="where the operator says more")
+    reason: str | None = Field(description="why the answer is unknown")
 
 
 class CheckAnswer(BaseModel):
@@ -102,15 +106,25 @@ async def list_listings(services: Use, query: Annotated[ListingQuery, Query()]) 
     dependencies=[needs("write")],
     responses=answers(422, 503, 504),
 )
-async def check_targets(services: Use, request: CheckRequest) -> CheckAnswer:
-    """Asks every configured zone once. Nothing is stored and nobody is told."""
+async def check_targets(services: Use, request: Request, asked: CheckRequest) -> CheckAnswer:
+    """Asks every configured zone once. Nothing is stored and nobody is told.
+
+    One at a time, because zones count how often they are asked; 503 while another one runs.
+    """
+    one_at_a_time: asyncio.Lock = request.app.state.checking
+    if one_at_a_time.locked():
+        raise HTTPException(503, "another check is running", headers={"Retry-After": "5"})
     try:
-        async with asyncio.timeout(_CHECK_SECONDS):
-            results = await services.check_dnsbl(request.targets)
+        async with one_at_a_time, asyncio.timeout(_CHECK_SECONDS):
+            results = await services.check_dnsbl(asked.targets)
     except TimeoutError as error:
-        raise HTTPException(504, "the zones did not answer in time") from error
-    except ValueError as error:
-        raise HTTPException(422, "targets: write IPv4 or IPv6 addresses, or domains") from error
+        raise HTTPException(504, "the zones did not answer in time: ask for less") from error
+    except ConfigurationError as error:
+        faults = [
+            {"type": "value_error", "loc": ("body", "targets"), "ctx": {"error": fault}}
+            for fault in error.faults
+        ]
+        raise RequestValidationError(faults) from error
     return CheckAnswer(items=[Checked.model_validate(result) for result in results])
 
 

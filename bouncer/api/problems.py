@@ -1,6 +1,6 @@
 """Errors as problem documents (RFC 9457): every answer above 399 is one, and none says too much.
 
-What a caller sent is never repeated, and neither is what a store or a resolver said of it.
+A body is never repeated, and neither is what a store said of it.
 """
 
 import json

@@ -81,10 +81,14 @@ class Suppressed(BaseModel):
 async def list_suppressions(
     services: Use, query: Annotated[SuppressionQuery, Query()]
 ) -> SuppressionPage:
-    """Every suppression, one entry for each address and sending domain."""
+    """Those in force, one entry for each address and sending domain, by address."""
     with cursors():
         page = await services.store.suppressions.find(
-            query.limit, query.cursor, sending_domain=query.sending_domain, reason=query.reason
+            query.limit,
+            query.cursor,
+            sending_domain=query.sending_domain,
+            reason=query.reason,
+            now=services.clock(),
         )
     return SuppressionPage(items=[found.entry() for found in page.items], next=page.next)
 

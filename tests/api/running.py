@@ -1,5 +1,6 @@
 """The API as it runs: uvicorn on a free port, a real SQLite store, a clock that stands."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -9,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from bouncer.store.store import Store
 from prometheus_client import CollectorRegistry, generate_latest
 
 from bouncer.api.app import Services, create_app
 from bouncer.api.server import serving
 from bouncer.classify.category import BounceClass, Category
 from bouncer.config import Config
+from bouncer.errors import ConfigurationError
 from bouncer.events import Event, ListingState, Severity, Source
 from bouncer.metrics import Metrics
 from bouncer.records import Finished, Received, Subscriber, digest_of, event_id
 from bouncer.reports.report import Format, Kind
+from bouncer.store.store import Store
 from tests.fakes import FakeClock
 
 KEYS = {"read": "k-read", "write": "k-write", "admin": "k-admin"}
@@ -30,6 +32,7 @@ class Looked:
     """What a look at one zone answers."""
 
     target: str
+    range: str | None = None
     zone: str = "list.example.org"
     state: ListingState = ListingState.LISTED
     codes: tuple[str, ...] = ("127.0.0.2",)
@@ -37,6 +40,7 @@ class Looked:
     severity: Severity = Severity.MAJOR
     text: str | None = None
     lookup_url: str | None = "https://list.example.org/lookup"
+    reason: str | None = None
 
 
 @dataclass
@@ -111,7 +115,10 @@ async def running(
 
     async def check(targets: Sequence[str]) -> Sequence[Looked]:
         if "not a target" in targets:
-            raise ValueError("not a target")
+            raise ConfigurationError("target: not a target: write an address or a domain")
+        if "fault.example" in targets:
+            raise RuntimeError("a secret of ours")
+        await asyncio.sleep(0.05)
         return [Looked(target) for target in targets]
 
     services = Services(

@@ -75,7 +75,7 @@ async def test_pages_hold_every_event_once_and_newest_first(api: Api) -> None:
     seen: list[str] = []
     cursor = None
     sizes = []
-    while True:
+    while len(seen) < 20:
         query = {"limit": "3"} | ({"cursor": cursor} if cursor else {})
         page = (await api.http.get("/v1/events", params=query)).json()
         sizes.append(len(page["items"]))

@@ -1,5 +1,6 @@
 """Blocklists: what is listed, since when, how to get off."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -98,6 +99,14 @@ async def test_a_check_answers_for_each_target_and_zone(api: Api) -> None:
     assert answer.status_code == 200
     assert [item["target"] for item in answer.json()["items"]] == ["192.0.2.1", "example.com"]
     assert answer.json()["items"][0]["state"] == "listed"
+
+
+async def test_one_check_runs_at_a_time(api: Api) -> None:
+    asked = {"targets": ["192.0.2.1"]}
+    first, second = await asyncio.gather(
+        api.http.post("/v1/dnsbl/check", json=asked), api.http.post("/v1/dnsbl/check", json=asked)
+    )
+    assert sorted([first.status_code, second.status_code]) == [200, 503]
 
 
 @pytest.mark.parametrize(
