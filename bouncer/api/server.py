@@ -32,8 +32,11 @@ async def serving(
     host, port = listener.getsockname()[:2]
     server = _Server(_settings(app, grace_seconds))
     task = asyncio.create_task(server.serve(sockets=[listener]), name=f"http {host}:{port}")
+    task.add_done_callback(lambda _: server.up.set())
     try:
         await server.up.wait()
+        if task.done():
+            await task  # it could not start, and says why
         yield host, port
     finally:
         server.stop()
