@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, CollectorRegistry
 from prometheus_client.process_collector import ProcessCollector
@@ -32,6 +33,8 @@ from bouncer.store.store import Store
 from bouncer.webhooks import deliver
 
 log = logging.getLogger(__name__)
+
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 _RETENTION_INTERVAL = timedelta(hours=1)
 
@@ -113,7 +116,7 @@ class Service:
             self._config.store.url.get_secret_value(),
             subscribers,
             reserve_bytes=self._config.store.reserve_bytes,
-            owner=True,
+            serving=True,
         )
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(store.close)
@@ -138,11 +141,9 @@ class Service:
         stack.push_async_callback(readers.close)
         return readers
 
-    def _workers(
-        self, store: Store, readers: ReaderPool
-    ) -> dict[str, Callable[[], Awaitable[None]]]:
+    def _workers(self, store: Store, readers: ReaderPool) -> dict[str, Work]:
         config, metrics, clock = self._config, self._metrics, self._clock
-        workers: dict[str, Callable[[], Awaitable[None]]] = {}
+        workers: dict[str, Work] = {}
         if Role.PIPELINE in self._roles:
             workers["pipeline"] = lambda: pipeline.run(
                 store.inbox,
@@ -197,7 +198,9 @@ class Service:
         )
         elsewhere = self._config.metrics.listen
         async with contextlib.AsyncExitStack() as stack:
-            main = create_app(services, with_v1=Role.API in self._roles)
+            main = create_app(
+                services, with_v1=Role.API in self._roles, with_metrics=elsewhere is None
+            )
             address = await stack.enter_async_context(server.serving(self._config.api.listen, main))
             if elsewhere and elsewhere != self._config.api.listen:
                 await stack.enter_async_context(

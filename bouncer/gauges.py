@@ -10,7 +10,6 @@ from bouncer.clock import Clock
 from bouncer.errors import StoreError
 from bouncer.events import SuppressionReason
 from bouncer.metrics import Metrics
-from bouncer.records import ItemState
 from bouncer.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -40,9 +39,8 @@ class Gauges:
 
     async def _refresh(self) -> None:
         metrics, at = self._metrics, self._clock()
-        states = await self._store.inbox.counts()
-        for state in ItemState:
-            metrics.inbox_messages.labels(state).set(states.get(state, 0))
+        for state, count in (await self._store.inbox.counts()).items():
+            metrics.inbox_messages.labels(state).set(count)
         oldest = await self._store.inbox.oldest_unfinished()
         metrics.inbox_oldest_age.set(max(0.0, (at - oldest).total_seconds()) if oldest else 0)
         reasons = await self._store.suppressions.counts(at)

@@ -96,7 +96,6 @@ class Worker:
     async def turn(self) -> bool:
         """Claims a batch and finishes it; False when there was nothing to do."""
         started = perf_counter()
-        self._inbox.waiting.clear()
         items = await self._inbox.claim(BATCH_ITEMS, BATCH_OCTETS, self._lease, self._clock())
         if not items:
             return False
@@ -119,10 +118,9 @@ class Worker:
         except asyncio.CancelledError:
             await self._inbox.release(items)
             raise
-        if len(items) > 1:
-            await self._inbox.release(items)
-        else:
+        if len(items) == 1:
             await self._inbox.record_crash(items[0])
+        await self._inbox.release(items)
         return []
 
     async def _finish(self, item: InboxItem, reading: Reading) -> None:

@@ -80,7 +80,7 @@ def sending_domain_of(
     The bounce domain it came to says whose it may be, the returned mail's From domain which of
     them. A report that came without an envelope is judged by the From domain alone.
     """
-    bounce_domain = domain_of(envelope_recipient) or from_domain
+    bounce_domain = domain_of(envelope_recipient) or from_domain or ""
     if bounce_domain in domains:
         candidates = domains[bounce_domain]
         if from_domain in candidates:

@@ -23,10 +23,9 @@ from bouncer.events import SuppressionReason
 from bouncer.mail.address import address_key
 from bouncer.records import Subscriber, Suppression
 from bouncer.reports.report import Kind
-from bouncer.store.database import upgrade
 from bouncer.store.events import EventFilter
 from bouncer.store.page import Page
-from bouncer.store.store import Store
+from bouncer.store.store import Store, upgrade
 from bouncer.store.suppressions import ALL
 
 T = TypeVar("T")

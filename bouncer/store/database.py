@@ -97,8 +97,8 @@ class Database(ABC):
         """Commits what waits and lets go."""
 
     @abstractmethod
-    def free_bytes(self) -> int | None:
-        """Room on the disk of the database; None if it is not ours to see."""
+    def disk(self) -> tuple[int, int] | None:
+        """Free and whole size of the database's disk, in octets; None if it is not ours to see."""
 
     @abstractmethod
     def _submit(self, job: Job) -> None: ...

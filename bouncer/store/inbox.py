@@ -8,13 +8,14 @@ who comes back too late.
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
+from bouncer.errors import StoreFull
 from bouncer.events import Event, Message, Source, message_for
 from bouncer.records import Finished, InboxItem, ItemState, MediaType, Received, Suppression
 from bouncer.store.database import Database
@@ -109,8 +110,15 @@ class Inbox:
     On PostgreSQL another process may have received it: look from time to time as well.
     """
 
-    def __init__(self, database: Database, suppressions: Suppressions, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        database: Database,
+        suppressions: Suppressions,
+        outbox: Outbox,
+        has_room: Callable[[], bool],
+    ) -> None:
         self._database = database
+        self._has_room = has_room
         self._suppressions = suppressions
         self._outbox = outbox
         self.waiting = asyncio.Event()
@@ -120,7 +128,10 @@ class Inbox:
         """Keeps a message for each of its recipients; durable when this returns.
 
         False for an item that was there already: the sender tries again what we have.
+        Raises StoreFull when the disk has no more room than its reserve.
         """
+        if not self._has_room():
+            raise StoreFull("the disk has no more room than its reserve")
         new = await self._database.write(_receive, items)
         if any(new):
             self.waiting.set()
@@ -198,25 +209,28 @@ class Inbox:
         self, connection: Connection, items: Sequence[tuple[Finished, datetime]]
     ) -> list[FinishOutcome]:
         held = _held(connection, [finished.item for finished, _ in items])
-        stored = []
-        for each in items:
-            item = each[0].item
-            stored.append(held.get(item.id) == item.claim)
-            held.pop(item.id, None)  # the same item twice: once
+        # Taken out: the same item twice is stored once.
+        stored = [held.pop(done.item.id, None) == done.item.claim for done, _ in items]
         standing = [each for each, is_held in zip(items, stored, strict=True) if is_held]
-        if not standing:
-            return [FinishOutcome(stored=False)] * len(items)
-        connection.execute(_FINISH, sorted(map(_finishing, standing), key=lambda p: p["of_id"]))
-        self._add_events(connection, standing)
+        if standing:
+            ordered = sorted(standing, key=lambda each: each[0].item.id)
+            connection.execute(_FINISH, [_finishing(*each) for each in ordered])
+            self._add_events(connection, standing)
+        new = iter(self._add_suppressions(connection, standing))
         return [
-            FinishOutcome(
-                is_held,
-                self._suppressions.add(connection, [(s, now) for s in finished.suppressions])
-                if is_held and finished.suppressions
-                else 0,
-            )
-            for (finished, now), is_held in zip(items, stored, strict=True)
+            FinishOutcome(True, next(new)) if is_held else FinishOutcome(False)
+            for is_held in stored
         ]
+
+    def _add_suppressions(
+        self, connection: Connection, items: Sequence[tuple[Finished, datetime]]
+    ) -> list[int]:
+        """How many are new, for each item."""
+        wanted = [(each, now) for finished, now in items for each in finished.suppressions]
+        if not wanted:
+            return [0] * len(items)
+        new = iter(self._suppressions.add(connection, wanted))
+        return [sum(next(new) for _ in finished.suppressions) for finished, _ in items]
 
     def _add_events(
         self, connection: Connection, items: Sequence[tuple[Finished, datetime]]
@@ -245,8 +259,7 @@ def _pairs(finished: Finished) -> list[tuple[Event, Suppression | None]]:
     return [(event, said_by.get(event.id)) for event in finished.events]
 
 
-def _finishing(each: tuple[Finished, datetime]) -> dict[str, Any]:
-    finished, now = each
+def _finishing(finished: Finished, now: datetime) -> dict[str, Any]:
     return {"of_id": finished.item.id, "new_state": finished.state.value, "now": now}
 
 

@@ -101,7 +101,7 @@ class Postgresql(Database):
             async with asyncio.timeout(self._timeout):
                 await self._engine.dispose()
 
-    def free_bytes(self) -> int | None:
+    def disk(self) -> tuple[int, int] | None:
         return None
 
     async def _connect(self) -> Any:

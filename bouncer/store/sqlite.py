@@ -77,22 +77,26 @@ class Sqlite(Database):
         if self._owner is not None:
             os.close(self._owner)
 
-    def free_bytes(self) -> int | None:
+    def disk(self) -> tuple[int, int] | None:
         disk = os.statvfs(self._path.parent)
-        return disk.f_bavail * disk.f_frsize
+        return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
-    def own(self) -> bool:
-        """Whether this process is the one that owns the file: the first that asked, and lives."""
-        if self._owner is None:
-            # A file beside it: SQLite loses its own locks when another handle of it is closed.
-            handle = os.open(f"{self._path}-owner", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(handle)
-                return False
-            self._owner = handle
-        return True
+    def own(self) -> None:
+        """Makes this process the one that owns the file, for as long as it lives.
+
+        Raises ConfigurationError when another one does.
+        """
+        # A file beside it: SQLite loses its own locks when another handle of it is closed.
+        handle = os.open(f"{self._path}-owner", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            raise ConfigurationError(
+                f"store.url: another bouncer serves from {self._path}; one process owns a SQLite "
+                "file: stop it, or use PostgreSQL for several"
+            ) from None
+        self._owner = handle
 
     def _submit(self, job: Job) -> None:
         self._jobs.put(job)

@@ -25,6 +25,8 @@ from bouncer.store.sqlite import Sqlite
 from bouncer.store.statements import Insert
 from bouncer.store.suppressions import Suppressions
 
+_LEAST_RESERVE = 256 * 2**20
+_MOST_RESERVE = 2 * 2**30
 _EXPIRED_AT_ONCE = 200  # rows in one transaction: receiving must not wait for more
 _PROBE = Insert(
     probes,
@@ -47,11 +49,17 @@ class Expired:
 class Store:
     """Everything that is kept. Raises StoreUnavailable while the database is away."""
 
-    def __init__(self, database: Database, subscribers: tuple[Subscriber, ...]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        subscribers: tuple[Subscriber, ...],
+        reserve_bytes: int | None = None,
+    ) -> None:
         self.database = database
+        self._reserve_bytes = reserve_bytes
         self.outbox = Outbox(database, subscribers)
         self.suppressions = Suppressions(database, self.outbox)
-        self.inbox = Inbox(database, self.suppressions, self.outbox)
+        self.inbox = Inbox(database, self.suppressions, self.outbox, self.has_room)
         self.events = Events(database)
         self.listings = Listings(database, self.outbox)
 
@@ -62,18 +70,23 @@ class Store:
         subscribers: tuple[Subscriber, ...] = (),
         *,
         migrate: bool = True,
+        serving: bool = False,
+        reserve_bytes: int | None = None,
         timeout: float = ANSWER_WITHIN,
     ) -> "Store":
         """Connects and brings the tables up to date; nothing waits longer than `timeout` seconds.
 
-        Raises ConfigurationError for a URL or a database that cannot be used as they are.
+        `serving`: this process works the inbox, not a command beside it. On SQLite there is one
+        such process, and what another left half done is taken back. `reserve_bytes` as in the
+        configuration. Raises ConfigurationError for a URL or a database that cannot be used.
         """
         database = _database(url, timeout)
         tables = run_migrations if migrate else require_current
 
         def prepare(connection: Connection) -> None:
             tables(connection)
-            if isinstance(database, Sqlite) and database.own():
+            if serving and isinstance(database, Sqlite):
+                database.own()
                 release_items(connection)
                 release_deliveries(connection)
 
@@ -82,7 +95,7 @@ class Store:
         except BaseException:
             await database.close()
             raise
-        return cls(database, subscribers)
+        return cls(database, subscribers, reserve_bytes)
 
     async def close(self) -> None:
         """Commits what waits and lets go of the database."""
@@ -96,9 +109,21 @@ class Store:
             return False
         return True
 
-    async def free_bytes(self) -> int | None:
+    def free_bytes(self) -> int | None:
         """Room on the disk of the SQLite file; None on PostgreSQL, whose disk is not ours."""
-        return self.database.free_bytes()
+        disk = self.database.disk()
+        return disk[0] if disk else None
+
+    def has_room(self) -> bool:
+        """Whether the disk has more room than the reserve, which is kept to be able to delete."""
+        disk = self.database.disk()
+        if disk is None:
+            return True
+        free, size = disk
+        reserve = self._reserve_bytes
+        if reserve is None:
+            reserve = max(_LEAST_RESERVE, min(size // 20, _MOST_RESERVE))
+        return free > reserve
 
     async def expire(self, raw_before: datetime, events_before: datetime) -> Expired:
         """Forgets octets received before the one time and everything else before the other.

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    bindparam,
     delete,
     func,
     or_,
@@ -38,6 +39,11 @@ _INSERT = Insert(
     lambda insert: insert.on_conflict_do_nothing().returning(
         suppressions.c.address, suppressions.c.sending_domain
     ),
+)
+_DELETE_ENDED = delete(suppressions).where(
+    suppressions.c.address == bindparam("of_address"),
+    suppressions.c.sending_domain == bindparam("of_domain"),
+    suppressions.c.until <= bindparam("now"),
 )
 _Key = tuple[str, str]
 
@@ -125,21 +131,25 @@ class Suppressions:
         counted = {SuppressionReason(reason): count for reason, count in rows}
         return {reason: counted.get(reason, 0) for reason in SuppressionReason}
 
-    def add(self, connection: Connection, wanted: Sequence[tuple[Suppression, datetime]]) -> int:
-        """Adds those that no entry in force covers and owes the webhooks; how many are new."""
-        added = [
-            (suppression, now)
-            for suppression, now in _uncovered(connection, wanted)
-            if _insert(connection, suppression, now)
-        ]
+    def add(
+        self, connection: Connection, wanted: Sequence[tuple[Suppression, datetime]]
+    ) -> list[bool]:
+        """Adds those that no entry in force covers and owes the webhooks; which are new."""
+        entries = [(_cleaned(suppression), now) for suppression, now in wanted]
+        uncovered = _uncovered(connection, entries)
+        inserted = _insert(connection, [entries[position] for position in uncovered])
+        new = [False] * len(entries)
+        for position in uncovered:
+            new[position] = _key(entries[position][0]) in inserted
+        told = [entry for entry, is_new in zip(entries, new, strict=True) if is_new]
         add_deliveries(
             connection,
             self._outbox.owed(
                 (SuppressionAdded(timestamp=now, data=suppression.entry()), _cause(suppression))
-                for suppression, now in added
+                for suppression, now in told
             ),
         )
-        return len(added)
+        return new
 
     def _put(self, connection: Connection, items: Sequence[Suppression]) -> list[bool]:
         return [self._put_one(connection, _cleaned(item)) for item in items]
@@ -150,7 +160,7 @@ class Suppressions:
             .where(_is(_key(item)), _in_force(item.since))
             .values(reason=item.reason.value, source=item.source, until=item.until)
         )
-        if changed.rowcount or not _insert(connection, item, item.since):
+        if changed.rowcount or not _insert(connection, [(item, item.since)]):
             return False
         added = SuppressionAdded(timestamp=item.since, data=item.entry())
         add_deliveries(connection, self._outbox.owed([(added, _cause(item))]))
@@ -186,39 +196,54 @@ class Suppressions:
 
 
 def _uncovered(
-    connection: Connection, wanted: Sequence[tuple[Suppression, datetime]]
-) -> list[tuple[Suppression, datetime]]:
-    """Those that neither an entry as wide nor one before them in the list says already."""
-    clean_ones = [(_cleaned(suppression), now) for suppression, now in wanted]
-    addresses = sorted({suppression.address for suppression, _ in clean_ones})
-    query = select(
-        suppressions.c.address, suppressions.c.sending_domain, suppressions.c.until
-    ).where(suppressions.c.address.in_(addresses))
-    until = {(row.address, row.sending_domain): row.until for row in connection.execute(query)}
+    connection: Connection, entries: Sequence[tuple[Suppression, datetime]]
+) -> list[int]:
+    """Where those stand that neither an entry as wide nor one before them says already."""
+    until = _until(connection, {suppression.address for suppression, _ in entries})
     uncovered = []
-    for suppression, now in clean_ones:
+    for position, (suppression, now) in enumerate(entries):
         key = _key(suppression)
         if not any(
             wide in until and (until[wide] is None or until[wide] > now)
             for wide in (key, (key[0], EVERY_DOMAIN))
         ):
             until[key] = suppression.until
-            uncovered.append((suppression, now))
+            uncovered.append(position)
     return uncovered
 
 
-def _insert(connection: Connection, item: Suppression, now: datetime) -> bool:
-    """Writes an entry where there is none in force; False: another process was first."""
-    connection.execute(delete(suppressions).where(_is(_key(item)), suppressions.c.until <= now))
-    row = {
-        "address": item.address,
-        "sending_domain": item.sending_domain or EVERY_DOMAIN,
-        "reason": item.reason.value,
-        "source": item.source,
-        "since": item.since,
-        "until": item.until,
+def _until(connection: Connection, addresses: set[str]) -> dict[_Key, Any]:
+    query = select(
+        suppressions.c.address, suppressions.c.sending_domain, suppressions.c.until
+    ).where(suppressions.c.address.in_(sorted(addresses)))
+    return {(address, domain): until for address, domain, until in connection.execute(query)}
+
+
+def _insert(connection: Connection, entries: Sequence[tuple[Suppression, datetime]]) -> set[_Key]:
+    """Writes entries where there is none in force; those that no other process wrote first."""
+    if not entries:
+        return set()
+    ordered = sorted(entries, key=lambda entry: _key(entry[0]))
+    connection.execute(_DELETE_ENDED, [_ended(_key(item), now) for item, now in ordered])
+    rows = [
+        {
+            "address": item.address,
+            "sending_domain": item.sending_domain or EVERY_DOMAIN,
+            "reason": item.reason.value,
+            "source": item.source,
+            "since": item.since,
+            "until": item.until,
+        }
+        for item, _ in ordered
+    ]
+    return {
+        (row.address, row.sending_domain)
+        for row in connection.execute(_INSERT.on(connection), rows)
     }
-    return connection.execute(_INSERT.on(connection), row).first() is not None
+
+
+def _ended(key: _Key, now: datetime) -> dict[str, Any]:
+    return {"of_address": key[0], "of_domain": key[1], "now": now}
 
 
 def _read_page(

@@ -42,7 +42,8 @@ def test_a_first_bounce_is_an_event_a_counter_and_a_suppression(
             == 1
         )
         raw = bouncer.http.get(f"/v1/events/{event['id']}/raw")
-        assert raw.content.replace(b"\r\n", b"\n").endswith(EXAMPLE.read_bytes().rstrip() + b"\n")
+        # swaks ends what it sends with an empty line
+        assert raw.content.replace(b"\r\n", b"\n").rstrip() == EXAMPLE.read_bytes().rstrip()
         assert bouncer.stop() == 0
 
 

@@ -5,8 +5,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.servers.bouncer import Bouncer, running, wait_until
 
 MESSAGES = 1000
@@ -35,14 +33,6 @@ Status: 5.1.1
 Diagnostic-Code: smtp; 550 5.1.1 no such user
 --b--
 """
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/bouncer.db"
-    url: str = request.getfixturevalue("postgresql_url")
-    return url
 
 
 def test_each_acknowledged_message_is_there_once_after_kill_9(

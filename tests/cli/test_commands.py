@@ -1,0 +1,115 @@
+"""What every command has in common: help, exit status, one line for each fault."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = (
+    (), ("serve",), ("classify",), ("check-config",), ("dnsbl",), ("dnsbl", "check"),
+    ("events",), ("events", "list"), ("suppressions",), ("suppressions", "list"),
+    ("suppressions", "check"), ("suppressions", "add"), ("suppressions", "remove"),
+    ("suppressions", "import"), ("suppressions", "export"), ("db", "upgrade"), ("api-key", "new"),
+)  # fmt: skip
+
+
+def run(
+    *arguments: str | Path, folder: Path | None = None, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("BOUNCER")}
+    return subprocess.run(
+        [sys.executable, "-m", "bouncer", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=folder,
+        env={**clean, **environ},
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
+    done = run(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+def test_a_bad_configuration_is_exit_2_and_a_line_for_each_fault(tmp_path: Path) -> None:
+    path = tmp_path / "bouncer.yaml"
+    path.write_text("smtp: {listen: ['0.0.0.0:25']}\nretention: {raw_days: 0}\n")
+    for command in ("check-config", "serve"):
+        arguments = [command, path] if command == "check-config" else [command, "--config", path]
+        done = run(*arguments, folder=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len(done.stderr.splitlines()) == 2
+        assert all(line.startswith(f"bouncer: {path}: ") for line in done.stderr.splitlines())
+
+
+def test_a_good_configuration_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "bouncer.yaml"
+    path.write_text("retention: {raw_days: 3}\n")
+    assert run("check-config", path).returncode == 0
+    assert run("check-config", BOUNCER_CONFIG=str(path)).returncode == 0
+
+
+def test_check_config_knows_what_is_wrong_with_targets_and_zones(tmp_path: Path) -> None:
+    path = tmp_path / "bouncer.yaml"
+    path.write_text("dnsbl: {targets: ['not an address'], zones: [dnsbl.sorbs.net]}\n")
+    done = run("check-config", path)
+    assert done.returncode == 2
+    assert "not an address" in done.stderr
+    assert "dnsbl.sorbs.net" in done.stderr
+
+
+def test_the_schema_is_json() -> None:
+    schema = json.loads(run("check-config", "--schema").stdout)
+    assert schema["properties"]["smtp"]
+
+
+def test_a_role_that_is_not_there_is_a_wrong_call(tmp_path: Path) -> None:
+    done = run("serve", "--only", "smtp,pipelines", folder=tmp_path)
+    assert done.returncode == 2
+    assert "no role pipelines" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_suppressions_go_out_and_come_back(tmp_path: Path) -> None:
+    store = {"BOUNCER__STORE__URL": f"sqlite:///{tmp_path}/one.db"}
+    assert run("suppressions", "add", "A@b.test", **store).returncode == 0
+    assert (
+        run("suppressions", "add", "c@b.test", "--sending-domain", "x.test", **store).returncode
+        == 0
+    )
+    exported = run("suppressions", "export", **store).stdout
+    (tmp_path / "list.csv").write_text(exported)
+    other = {"BOUNCER__STORE__URL": f"sqlite:///{tmp_path}/two.db"}
+    assert "2 added" in run("suppressions", "import", tmp_path / "list.csv", **other).stderr
+    found = json.loads(run("suppressions", "list", **other).stdout)
+    assert {(s["address"], s["sending_domain"]) for s in found} == {
+        ("a@b.test", None),
+        ("c@b.test", "x.test"),
+    }
+
+
+def test_a_bad_line_of_a_csv_is_named(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("address\na@b.test\nnonsense\n")
+    done = run("suppressions", "import", tmp_path / "list.csv", folder=tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path}/list.csv:3: 'nonsense' is not an address" in done.stderr
+
+
+def test_a_store_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    done = run("events", "list", BOUNCER__STORE__URL="sqlite:////nowhere/at/all.db")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("bouncer: ")
+
+
+def test_a_new_api_key_fits_the_configuration(tmp_path: Path) -> None:
+    entry = run("api-key", "new", "ops", "--scope", "admin").stdout
+    path = tmp_path / "bouncer.yaml"
+    path.write_text(f"api:\n  listen: 0.0.0.0:8025\n  keys:\n    {entry}")
+    assert run("check-config", path).returncode == 0

@@ -1,0 +1,87 @@
+"""Reader processes: what they give back, and what happens when one does not survive."""
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bouncer.errors import ReaderDied
+from bouncer.events import Source
+from bouncer.reader import Reader, ReaderLimits
+from bouncer.records import InboxItem, MediaType
+from bouncer.reports.report import Format, Kind
+
+EXAMPLE = (Path(__file__).parents[1] / "docs/examples/first-bounce.eml").read_bytes()
+LIMITS = ReaderLimits(memory_bytes=512 * 2**20, timeout=timedelta(seconds=30))
+
+
+def item(number: int, octets: bytes = EXAMPLE) -> InboxItem:
+    return InboxItem(
+        id=f"{number:032x}",
+        source=Source.SMTP,
+        recipient="x@bounces.test",
+        sender="",
+        octets=octets,
+        received_at=datetime(2026, 3, 1, tzinfo=UTC),
+        media_type=MediaType.MAIL,
+        peer=None,
+        attempts=1,
+        crashes=0,
+        claim="c",
+    )
+
+
+@pytest.fixture
+async def reader() -> AsyncIterator[Reader]:
+    one = Reader({"bounces.test": ("sender.test",)}, LIMITS)
+    yield one
+    await one.kill()
+
+
+async def test_a_batch_comes_back_in_order(reader: Reader) -> None:
+    letters = [item(0), item(1, b"Subject: Lunch\n\nAt noon?\n"), item(2)]
+    readings = await reader.read(letters)
+    assert [r.format for r in readings] == [Format.DSN, Format.UNRECOGNISED, Format.DSN]
+    assert [r.events[0].id for r in readings] == [f"{n:032x}-0" for n in range(3)]
+    assert readings[0].events[0].sending_domain == "sender.test"
+
+
+async def test_more_than_its_memory_kills_the_process_and_not_us() -> None:
+    reader = Reader({}, ReaderLimits(memory_bytes=400 * 2**20, timeout=timedelta(seconds=30)))
+    with pytest.raises(ReaderDied):
+        await reader.read([item(0, b"x" * (400 * 2**20))])
+    (reading,) = await reader.read([item(1)])
+    assert reading.events[0].kind is Kind.BOUNCE
+    await reader.kill()
+
+
+async def test_a_process_that_hangs_is_killed_and_replaced(reader: Reader) -> None:
+    await reader.start()
+    assert reader._process is not None
+    stopped = reader._process.pid
+    reader._timeout = 0.2
+    os.kill(stopped, signal.SIGSTOP)
+    with pytest.raises(ReaderDied, match="longer than"):
+        await reader.read([item(0)])
+    reader._timeout = 30
+    assert (await reader.read([item(1)]))[0].format is Format.DSN
+    assert reader._process.pid != stopped
+
+
+async def test_a_process_that_was_killed_is_replaced(reader: Reader) -> None:
+    await reader.start()
+    assert reader._process is not None
+    reader._process.kill()
+    await reader._process.wait()
+    with pytest.raises(ReaderDied):
+        await reader.read([item(0)])
+    assert (await reader.read([item(0)]))[0].format is Format.DSN
+
+
+async def test_unicode_addresses_cross_the_pipe(reader: Reader) -> None:
+    octets = EXAMPLE.replace(b"gone@", "späti@".encode()).replace(b"rfc822;", b"utf-8;")
+    (reading,) = await reader.read([item(0, octets)])
+    assert reading.events[0].recipient == "späti@receiver.example"
