@@ -58,7 +58,7 @@ def read_path(text: str) -> Path | PathFault:
     if parts is None:
         return PathFault.ADDRESS if _FRAME.match(text) else PathFault.FRAME
     route, address, local, domain, parameters = parts.groups()
-    if route and not address:
+    if (route and not address) or not (address or "").isprintable():
         return PathFault.ADDRESS
     return Path(
         address=address or "",

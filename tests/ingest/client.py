@@ -4,10 +4,18 @@ import asyncio
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from typing import cast
 
 _WHOLE = 4096  # longer chunks are never sent octet by octet
 PATIENCE = 10.0
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Returns when it is true; for what nobody tells."""
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.002)
 
 
 def trusting() -> ssl.SSLContext:

@@ -28,14 +28,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
         pytest.skip("needs openssl (Debian package openssl)")
     folder = tmp_path_factory.mktemp("tls")
     tls = Tls(certificate=folder / "tls.crt", key=folder / "tls.key")
-    _make_certificate(openssl, tls.certificate, tls.key)
+    make_certificate(openssl, tls.certificate, tls.key)
     return tls
 
 
-def _make_certificate(openssl: str, certificate: Path, key: Path) -> None:
+def make_certificate(openssl: str, certificate: Path, key: Path, *, days: int = 30) -> None:
+    """A self-signed certificate in PEM."""
     subprocess.run(
         [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "30", "-subj", "/CN=mx.bounces.example",
+         "-nodes", "-days", str(days), "-subj", "/CN=mx.bounces.example",
          "-keyout", key, "-out", certificate],
         check=True,
         capture_output=True,

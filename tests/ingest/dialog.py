@@ -21,7 +21,6 @@ In what is sent and in octets: \r \n \t \0 \e \\ \xNN, and {text*300} for repeti
 
 import asyncio
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import Any
 
 from bouncer.config import Smtp, SmtpLimits
 from bouncer.ingest.door import Door
-from tests.ingest.client import PATIENCE, Client
+from tests.ingest.client import Client, until
 from tests.ingest.inbox import MemoryInbox
 
 _ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "e": "\x1b", "\\": "\\"}
@@ -117,7 +116,7 @@ class Player:
             case "=":
                 await self._act(rest)
             case "stored":
-                await self._until(lambda: len(self.inbox.items) == int(rest))
+                await until(lambda: len(self.inbox.items) == int(rest))
             case "human":
                 assert sum(item.human for item in self.inbox.stored) == int(rest)
             case "octets":
@@ -148,14 +147,9 @@ class Player:
                 await asyncio.sleep(_limit(rest).total_seconds())
             case "drain":
                 self.tasks.append(asyncio.create_task(self.door.drain()))
-                await self._until(lambda: self.door.stopping)
+                await until(lambda: self.door.stopping)
             case _:
                 raise ValueError(what)
-
-    async def _until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while not true():  # noqa: ASYNC110 - the door tells nobody
-                await asyncio.sleep(0.005)
 
     async def _connect(self) -> None:
         client = await Client.connect(self.door.addresses[0])

@@ -1,0 +1,87 @@
+"""Octets that no client would send: the door answers, keeps its temper and its secrets."""
+
+import asyncio
+import logging
+import os
+import random
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from bouncer.config import SmtpLimits
+from bouncer.ingest.door import Door
+from tests.ingest.client import Client
+from tests.ingest.conftest import Opening
+from tests.ingest.dialog import octets_of
+from tests.ingest.inbox import MemoryInbox
+from tests.ingest.test_dialogs import DIALOGS
+
+SESSIONS = int(os.environ.get("FUZZ_SESSIONS", "2000"))
+AT_ONCE = 25
+PIECES = [
+    octets_of(line[3 if line[1:2] == ">" else 2 :])
+    for dialog in DIALOGS
+    for line in dialog.lines
+    if line.startswith(">") and "*" not in line
+]
+ENDS = [b"\r\n"] * 12 + [b"\n", b"\r", b"", b"\r\n.\r\n", b"\r\n\r\n"]
+SECRETS = re.compile(rb"Traceback|Error|/usr|/var|/home|sqlite|asyncio|aiosmtpd|Exception")
+REPLY = re.compile(rb"(?:220 mx|250[ -]|354 |[245]\d\d [245]\.\d{1,3}\.\d{1,3} )[ -~]*\Z")
+
+
+def session(random_: random.Random) -> Iterator[bytes]:
+    """A few pieces of dialogs, some of them spoilt."""
+    if random_.random() < 0.8:
+        yield b"EHLO client.example\r\n"
+    if random_.random() < 0.5:
+        yield b"MAIL FROM:<>\r\nRCPT TO:<b+1@bounces.example>\r\n"
+    for _ in range(random_.randrange(12)):
+        piece = bytearray(random_.choice(PIECES))
+        for _ in range(random_.choice((0, 0, 0, 1, 3))):
+            position = random_.randrange(len(piece) + 1)
+            piece[position : position + random_.randrange(3)] = random_.randbytes(
+                random_.randrange(4)
+            )
+        yield bytes(piece) + random_.choice(ENDS)
+
+
+async def play(opened: Door, seed: int) -> bytes:
+    """What the door said to this session, cut into random segments."""
+    random_ = random.Random(seed)
+    client = await Client.connect(opened.addresses[0])
+    octets = b"".join(session(random_))
+    while octets and not client.closed:
+        size = random_.choice((1, 2, 7, 100, 5000))
+        await client.send(octets[:size])
+        octets = octets[size:]
+        await asyncio.sleep(0)
+    if not client.closed:
+        client.half_close()
+    await client.end()
+    client.close()
+    return bytes(client.received)
+
+
+async def test_no_octets_bring_the_door_out_of_step(
+    door: Opening, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context))
+    async with door(MemoryInbox(), limits=SmtpLimits(connections=AT_ONCE * 2)) as opened:
+        for first in range(0, SESSIONS, AT_ONCE):
+            said = await asyncio.gather(*(play(opened, first + n) for n in range(AT_ONCE)))
+            for number, octets in enumerate(said):
+                _check(octets, first + number)
+    assert faults == []
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
+    assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
+def _check(octets: bytes, seed: int) -> None:
+    assert not SECRETS.search(octets), (seed, octets)
+    lines = octets.split(b"\r\n")
+    assert lines.pop() == b"", (seed, octets)
+    for line in lines:
+        assert REPLY.match(line), (seed, line)
