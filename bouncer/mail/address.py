@@ -1,5 +1,8 @@
 """Addresses as they stand in envelopes and reports (RFC 5321 section 4.1.2, RFC 6531)."""
 
+import re
+from collections.abc import Iterator
+
 
 def domain_of(address: str) -> str | None:
     """The domain in lower case, without a trailing dot; None where there is none."""
@@ -16,3 +19,87 @@ def masked(address: str) -> str:
     """What a log line may say of an address: its first letter and its domain."""
     local, at, domain = address.rpartition("@")
     return f"{local[:1]}***@{domain}" if at else "***"
+
+
+_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~.\u0080-\U0010ffff-"
+_DOMAIN = r"A-Za-z0-9._\u0080-\U0010ffff-"
+MAX_LOCAL = 128
+_DOMAIN_PART = re.compile(rf"[{_DOMAIN}]{{1,255}}|\[[0-9A-Fa-f.:IPv]{{2,60}}\]")
+_LOCAL_BACKWARDS = re.compile(rf"[{_ATEXT}]{{1,{MAX_LOCAL}}}")
+_UTF8_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+_FIELD_TYPE = re.compile(
+    r"\s*(?:rfc822|utf-8|unknown|smtp|x400|local|x-[a-z0-9-]{1,30})\s*;\s*", re.I
+)
+_XTEXT = re.compile(r"\+([0-9A-F]{2})")
+_NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def spans_in(text: str) -> Iterator[tuple[int, int]]:
+    """Where addresses stand in running text. Looks only around each `@`, so it is linear."""
+    at, free = text.find("@"), 0
+    while at >= 0:
+        domain = _DOMAIN_PART.match(text, at + 1)
+        begin = max(free, at - MAX_LOCAL)
+        local = _local_before(text, begin, at) if domain else at
+        if domain is not None and local < at:
+            yield local, domain.end()
+            free = domain.end()
+        at = text.find("@", domain.end() if domain else at + 1)
+
+
+def _local_before(text: str, begin: int, at: int) -> int:
+    """Where the local part begins that ends at `at`; `at` itself where there is none."""
+    if at > begin and text[at - 1] == '"':
+        opening = text.rfind('"', begin, at - 1)
+        return opening if 0 <= opening < at - 2 and " " not in text[opening:at] else at
+    behind = _LOCAL_BACKWARDS.match(text[begin:at][::-1])
+    return at - behind.end() if behind is not None else at
+
+
+def addresses_in(text: str) -> list[str]:
+    """Every address in running text, in order."""
+    return [trimmed(text[start:end]) for start, end in spans_in(text)]
+
+
+def trimmed(found: str) -> str:
+    """An address without the punctuation of the sentence it was found in."""
+    local, _, domain = found.rpartition("@")
+    if not local.startswith('"'):
+        local = local.lstrip("'`*").removeprefix("mailto=") or local
+        if local.startswith("=") and not local.startswith("=?"):
+            local = local.lstrip("=") or local
+    return f"{local}@{domain.rstrip('.-_') if not domain.startswith('[') else domain}"
+
+
+def address_from_field(value: str) -> str | None:
+    """The address in a field such as Final-Recipient: `rfc822; <user@example.com> (gone)`.
+
+    `utf-8` types carry \\x{HEX} (RFC 6533 section 3). What is no address at all, a local name for
+    instance, is returned as it stands: it is what the report says.
+    """
+    typed = _FIELD_TYPE.match(value)
+    kind = typed.group(0).strip(" \t;").lower() if typed else ""
+    text = value[typed.end() :] if typed else value
+    if "\\x{" in text:
+        text = _UTF8_ESCAPE.sub(lambda found: _character(found.group(1)), text)
+    for start, end in spans_in(text):
+        return trimmed(text[start:end])
+    bare = text.strip().strip("<>").strip()
+    if kind.startswith("x400") or " " in bare:
+        bare = bare.split(" ", 1)[0]
+    return clean(bare)[:320] or None
+
+
+def address_from_xtext(value: str) -> str:
+    """An ORCPT or envelope id with its +XX escapes decoded (RFC 3461 section 4)."""
+    return _XTEXT.sub(lambda found: chr(int(found.group(1), 16)), value)
+
+
+def clean(text: str) -> str:
+    """Text that any database and any JSON reader takes."""
+    return text if text.isprintable() else _NOT_TEXT.sub("", text)
+
+
+def _character(hexadecimal: str) -> str:
+    number = int(hexadecimal, 16)
+    return chr(number) if number < 0x110000 else "\ufffd"

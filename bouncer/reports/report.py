@@ -35,6 +35,7 @@ class Format(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     FREE_TEXT = "free_text"
     FLUFL = "flufl"
+    SES = "ses"
     SMTP_REPLY = "smtp_reply"
     UNRECOGNISED = "unrecognised"
 
@@ -58,9 +59,13 @@ class ReportedRecipient:
         """The enhanced status of the remote server's words; the Status field where they have none.
 
         A reporting MTA that got no enhanced status makes one up (Exim and OpenSMTPD write 5.0.0,
-        Sendmail 5.1.1 under any refusal of a recipient): the quoted reply wins.
+        Sendmail 5.1.1 under any refusal of a recipient): the quoted reply wins. Only one that says
+        no more than its class (X.0.0) gives way to a field of the same class that says more.
         """
-        return (self.reply.status if self.reply else None) or self.status
+        quoted = self.reply.status if self.reply else None
+        if quoted is None or self.status is None or not quoted.endswith(".0.0"):
+            return quoted or self.status
+        return self.status if self.status[0] == quoted[0] else quoted
 
     @property
     def smtp_code(self) -> int | None:
@@ -78,4 +83,5 @@ class Report:
     envelope_id: str | None = None
     message_id: str | None = None
     from_domain: str | None = None
+    feedback_type: str | None = None
     defects: tuple[str, ...] = ()

@@ -1,0 +1,312 @@
+"""A mail in one pass over its bytes: headers, MIME parts, the returned message (RFC 5322, 2045).
+
+Reads what is really sent: LF, CRLF, lone CR and mixtures, mbox `From ` lines, missing blank lines,
+boundaries nobody declared, parts cut short. Nothing is decoded before somebody asks for it, and
+nothing here descends into the returned message. Every limit is a constant below; all is linear.
+"""
+
+import binascii
+import re
+from collections.abc import Iterator
+
+from bouncer.mail.charset import header_text, text_from, unbase64
+
+MAX_HEADER_BLOCK = 256 * 1024
+MAX_HEADER = 64 * 1024
+MAX_HEADERS = 1000
+MAX_REPEATS = 100
+MAX_DEPTH = 20
+MAX_PARTS = 1000
+MAX_TEXT = 1024 * 1024
+MAX_BOUNDARY = 70
+
+# A header with its continuation lines, or a line that is none.
+_FIELD = re.compile(rb"^(?:([!-9;-~]++)[ \t]*+:[ \t]*(.*(?:\n[ \t].*)*)|(.+))", re.MULTILINE)
+_TYPE = re.compile(rb"\s*([A-Za-z0-9.+_-]+/[A-Za-z0-9.+_-]+)")
+_PARAMETER = {
+    name: re.compile(
+        name + rb"(?:\*0?\*?)?[ \t\n]*=[ \t\n]*(?:\"([^\"\n]{1,200})\"?|([^\s;\"]{1,200}))", re.I
+    )
+    for name in (b"boundary", b"charset", b"report-type")
+}
+# A boundary that no header declares is told by the part header that follows it.
+_IMPLIED_BOUNDARY = re.compile(rb"^--([^\n]{1,70})\nContent-[A-Za-z-]+:", re.MULTILINE | re.I)
+_RETURNED_TYPES = {
+    "message/rfc822",
+    "message/global",
+    "text/rfc822-headers",
+    "text/rfc822-header",
+    "message/rfc822-headers",
+    "message/global-headers",
+    "message/partial",
+}
+_OF_A_MESSAGE = {b"received", b"message-id", b"return-path", b"dkim-signature"}
+
+Fields = dict[bytes, list[bytes]]
+
+
+def unfolded_lines(octets: bytes) -> bytes:
+    """The same lines with LF alone between them."""
+    if b"\r" not in octets:
+        return octets
+    # CR CR LF is what becomes of CRLF on its way through a careless gateway.
+    return octets.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+class Part:
+    """One MIME part: where its header and body lie in the message, and what the header says."""
+
+    __slots__ = ("_octets", "_text", "body", "charset_known", "end", "fields", "is_root", "type")
+
+    def __init__(
+        self, octets: bytes, fields: Fields, body: int, end: int, kind: str, *, is_root: bool
+    ) -> None:
+        self.is_root = is_root
+        self._octets = octets
+        self._text: str | None = None
+        self.fields = fields
+        self.body = body
+        self.end = end
+        self.type = kind
+        self.charset_known = True
+
+    @property
+    def is_returned(self) -> bool:
+        """Whether this is the mail the report is about, whole or its header."""
+        if self.is_root or self.type in _RETURNED_TYPES:
+            return not self.is_root
+        # Parts that begin with the returned header itself, or carry it as a text attachment.
+        return self.type.startswith("text/") and (
+            not _OF_A_MESSAGE.isdisjoint(self.fields) or self._is_attachment
+        )
+
+    @property
+    def _is_attachment(self) -> bool:
+        disposition = self.fields.get(b"content-disposition")
+        return disposition is not None and disposition[0].lower().startswith(b"attachment")
+
+    def octets(self, limit: int = MAX_TEXT) -> bytes:
+        """The body without its transfer encoding, no more of it than `limit`."""
+        encodings = self.fields.get(b"content-transfer-encoding")
+        encoding = encodings[0].strip().lower() if encodings else b""
+        if encoding == b"base64":
+            window = self._octets[self.body : min(self.end, self.body + limit * 3 // 2)]
+            return unfolded_lines(unbase64(window)[:limit])
+        if encoding == b"quoted-printable":
+            window = self._octets[self.body : min(self.end, self.body + limit)]
+            return unfolded_lines(binascii.a2b_qp(window))
+        return self._octets[self.body : min(self.end, self.body + limit)]
+
+    def may_contain(self, words: tuple[bytes, ...]) -> bool:
+        """Whether one of the words stands in the body; where it is encoded, whether it might."""
+        encoding = self.fields.get(b"content-transfer-encoding")
+        if encoding is not None and encoding[0].strip().lower() == b"base64":
+            return self.end - self.body <= MAX_TEXT
+        end = min(self.end, self.body + MAX_TEXT)
+        return any(self._octets.find(word, self.body, end) >= 0 for word in words)
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        if self._text is None:
+            value = self.fields.get(b"content-type")
+            charset = parameter(value[0], b"charset") if value else None
+            name = charset.decode("latin-1") if charset else None
+            self._text, self.charset_known = text_from(self.octets(), name)
+        return self._text
+
+    def header_block(self) -> bytes:
+        """The header of a returned message, as far as a report about it needs it."""
+        if not _OF_A_MESSAGE.isdisjoint(self.fields):
+            block = b"\n".join(
+                name + b": " + value for name, values in self.fields.items() for value in values
+            )
+            return b"\n" + block[:MAX_HEADER]
+        octets = self.octets(MAX_HEADER)
+        stop = octets.lstrip(b"\n").find(b"\n\n")
+        return b"\n" + (octets if stop < 0 else octets[: stop + 2])
+
+
+class Message:
+    """A mail: its header, its leaf parts in order, and what was wrong with it."""
+
+    __slots__ = ("_headers", "defects", "envelope_from", "octets", "parts", "root")
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = unfolded_lines(octets)
+        self.defects: list[str] = []
+        self._headers: dict[str, str | None] = {}
+        start, self.envelope_from = _after_mbox_line(self.octets)
+        self.root = self._part_at(start, len(self.octets), in_multipart=False)
+        self.parts: list[Part] = []
+        self._collect(self.root, 0)
+
+    def header(self, name: str) -> str | None:
+        """The first header of this name, decoded; None where there is none."""
+        if name not in self._headers:
+            values = self.root.fields.get(name.encode())
+            self._headers[name] = header_text(values[0]).strip() if values else None
+        return self._headers[name]
+
+    def headers(self, name: str) -> list[str]:
+        """All headers of this name, decoded."""
+        return [header_text(value) for value in self.root.fields.get(name.encode(), ())]
+
+    def part(self, *types: str) -> Part | None:
+        """The first part of one of these types."""
+        for part in self.parts:
+            if part.type in types:
+                return part
+        return None
+
+    def returned(self) -> Part | None:
+        """The mail this one is about, where it is a part of its own."""
+        for part in self.parts:
+            if part.is_returned:
+                return part
+        return None
+
+    def texts(self) -> Iterator[Part]:
+        """What is meant for people: the plain parts, or the HTML where those say nothing."""
+        if self.root.type.startswith("text/"):
+            yield self.root
+            return
+        prose = [p for p in self.parts if p.type.startswith("text/") and not p.is_returned]
+        plain = [p for p in prose if p.type == "text/plain" and p.text.strip()]
+        yield from plain or (p for p in prose if p.type == "text/html")
+
+    def note(self, defect: str) -> None:
+        """Keeps a defect, once."""
+        if defect not in self.defects:
+            self.defects.append(defect)
+
+    def _collect(self, part: Part, depth: int) -> None:
+        boundary = self._boundary(part)
+        if boundary is None:
+            self.parts.append(part)
+            return
+        if depth >= MAX_DEPTH:
+            self.note("nested too deeply")
+            return
+        found = False
+        for start, end in self._bodies(part, boundary):
+            found = True
+            if len(self.parts) >= MAX_PARTS:
+                self.note("too many parts")
+                return
+            self._collect(self._part_at(start, end, in_multipart=True), depth + 1)
+        if not found:
+            self._collect_undivided(part, depth)
+
+    def _collect_undivided(self, part: Part, depth: int) -> None:
+        """A multipart whose boundary never comes: another one may, else it is all text."""
+        self.note("boundary not found")
+        implied = _IMPLIED_BOUNDARY.search(self.octets, part.body, part.end)
+        if implied is None or depth:
+            part.type = "text/plain"
+            self.parts.append(part)
+            return
+        for start, end in self._bodies(part, implied.group(1).rstrip()):
+            self._collect(self._part_at(start, end, in_multipart=True), depth + 1)
+
+    def _boundary(self, part: Part) -> bytes | None:
+        if part.type.startswith("multipart/"):
+            declared = parameter(part.fields[b"content-type"][0], b"boundary")
+            if declared is not None:
+                return declared.rstrip()[:MAX_BOUNDARY] or None
+            self.note("multipart without boundary")
+        elif part is not self.root or b"content-type" in part.fields:
+            return None
+        implied = _IMPLIED_BOUNDARY.search(self.octets, part.body, part.end)
+        if implied is not None:
+            self.note("undeclared boundary")
+            return implied.group(1).rstrip()
+        part.type = "text/plain"
+        return None
+
+    def _bodies(self, part: Part, boundary: bytes) -> Iterator[tuple[int, int]]:
+        """Where the parts lie between `--boundary` lines; the last may lack its end."""
+        mark = b"\n--" + boundary
+        octets, stop, begin = self.octets, part.end, None
+        at = part.body - 1 if octets.startswith(mark[1:], part.body) else -1
+        if at < 0:
+            at = octets.find(mark, part.body - 1, stop)
+        while at >= 0:
+            after = at + len(mark)
+            line_end = octets.find(b"\n", after, stop)
+            rest = octets[after : line_end if line_end >= 0 else stop].rstrip()
+            if rest in (b"", b"--"):
+                if begin is not None:
+                    yield begin, at
+                if rest or line_end < 0:
+                    return
+                begin = line_end + 1
+            at = octets.find(mark, line_end if not rest and line_end >= 0 else after, stop)
+        if begin is not None:
+            self.note("multipart cut short")
+            yield begin, stop
+
+    def _part_at(self, start: int, end: int, *, in_multipart: bool) -> Part:
+        fields, body = self._header(start, end, in_multipart=in_multipart)
+        value = fields.get(b"content-type")
+        found = _TYPE.match(value[0]) if value else None
+        kind = found.group(1).decode("latin-1").lower() if found else "text/plain"
+        return Part(self.octets, fields, min(body, end), end, kind, is_root=not in_multipart)
+
+    def _header(self, start: int, end: int, *, in_multipart: bool) -> tuple[Fields, int]:
+        octets = self.octets
+        if octets.startswith(b"\n", start):
+            return {}, start + 1
+        stop = octets.find(b"\n\n", start, end)
+        body = end if stop < 0 else stop + 2
+        block_end = end if stop < 0 else stop
+        if block_end - start > MAX_HEADER_BLOCK:
+            self.note("header too large")
+            block_end = start + MAX_HEADER_BLOCK
+        fields: Fields = {}
+        found = _FIELD.findall(octets[start:block_end])
+        if len(found) > MAX_HEADERS:
+            self.note("too many headers")
+            del found[MAX_HEADERS:]
+        for index, (name, value, stray) in enumerate(found):
+            if stray:
+                if not self._goes_on(found[index + 1 :], in_multipart=in_multipart):
+                    self.note("header without end")
+                    at = octets.find(b"\n" + stray, max(start - 1, 0), end) + 1
+                    return fields, max(at, start)
+                continue
+            known = fields.get(name := name.lower())
+            if known is None:
+                fields[name] = [value if len(value) < MAX_HEADER else value[:MAX_HEADER]]
+            elif len(known) < MAX_REPEATS:
+                known.append(value[:MAX_HEADER])
+        return fields, body
+
+    def _goes_on(self, rest: list[tuple[bytes, bytes, bytes]], *, in_multipart: bool) -> bool:
+        """Whether the header continues behind a line that is no header."""
+        if in_multipart or not rest or not rest[0][0]:
+            return False
+        self.note("stray line in header")
+        return True
+
+
+def _after_mbox_line(octets: bytes) -> tuple[int, bytes | None]:
+    """Where the header begins, and the sender an mbox `From ` line names."""
+    start = 0
+    while octets.startswith(b"\n", start):
+        start += 1
+    if not octets.startswith((b"From ", b">From "), start):
+        return start, None
+    stop = octets.find(b"\n", start)
+    sender = octets[start : stop if stop >= 0 else len(octets)][:1000].split(b" ", 2)[1]
+    return (stop + 1 if stop >= 0 else len(octets)), sender
+
+
+def parameter(value: bytes, name: bytes) -> bytes | None:
+    """A parameter of a Content-Type (RFC 2045, and 2231 in the forms that are met)."""
+    found = _PARAMETER[name].search(value)
+    if found is None:
+        return None
+    said = found.group(1) or found.group(2)
+    extended = said.split(b"'", 2) if b"*" in found.group(0)[: len(name) + 3] else None
+    return extended[2] if extended is not None and len(extended) == 3 else said

@@ -1,0 +1,360 @@
+"""Delivery status notifications (RFC 3464, RFC 6533).
+
+The fields are read wherever they stand: in their part, in a part of the wrong type, in the text of
+a mail that was forwarded. The quoted reply is in Diagnostic-Code; where that has none, an X- field
+or the part for people gives it.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from bouncer.mail.address import address_from_field, address_from_xtext, clean
+from bouncer.mail.date import date_from
+from bouncer.mail.html import text_from_html
+from bouncer.mail.message import MAX_TEXT, Message
+from bouncer.mail.reply import Reply, one_line, reply_from
+from bouncer.mail.status import STATUS
+from bouncer.reports.about import returned_header
+from bouncer.reports.prose import Prose, split_returned
+from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
+
+MAX_RECIPIENTS = 1000
+_MAX_FIELD = 16 * 1024
+_STATUS_TYPES = (
+    "message/delivery-status",
+    "message/global-delivery-status",
+    "text/delivery-status",
+    "application/delivery-status",
+)
+_OF_MESSAGE = {
+    "reporting-mta",
+    "original-envelope-id",
+    "arrival-date",
+    "received-from-mta",
+    "dsn-gateway",
+    "x-postfix-queue-id",
+    "x-postfix-sender",
+}
+_OF_RECIPIENT = {
+    "final-recipient",
+    "original-recipient",
+    "action",
+    "status",
+    "remote-mta",
+    "diagnostic-code",
+    "last-attempt-date",
+    "will-retry-until",
+    "final-log-id",
+    "localized-diagnostic",
+    "failure-reason",
+}
+_BEGIN_GROUP = {"final-recipient", "original-recipient", "x-actual-recipient", "action"}
+# X- fields in which MTAs keep the words they were given.
+_WORDS = ("diagnostic-code", "x-supplementary-info", "x-notes", "x-smtp-response", "x-response",
+          "failure-reason", "localized-diagnostic")  # fmt: skip
+# A field with its continuation lines; a blank line; a line that is neither.
+_FIELD = re.compile(
+    r"^(?:([A-Za-z][A-Za-z0-9-]{1,60})[ \t]{0,4}:[ \t]*(.*(?:\n[ \t]+[^\s].*)*)"
+    r"|([ \t]*\S.*)|[ \t]*$)",
+    re.MULTILINE,
+)
+_INDENT = re.compile(r"(?m)^[ \t]+(?=[A-Za-z][A-Za-z-]{1,60}[ \t]{0,4}:)")
+_MTA = re.compile(r"\s*(?:[a-z0-9-]{1,30}\s*;)?\s*(.*)", re.I | re.S)
+_DIAGNOSTIC_TYPE = re.compile(r"\s*([a-z][a-z0-9-]{0,30})\s*;\s*", re.I)
+_INLINE = re.compile(r"(?mi)^[ \t>|]{0,12}(?:final|original)-recipient[ \t]?:")
+_FIELD_NAMES = (b"nal-Recipient", b"nal-recipient", b"NAL-RECIPIENT")
+_QUOTE = re.compile(r"(?m)^[ \t]{0,8}[>|][>|\s]{0,8}")
+_ACTIONS = {
+    "fail": Kind.BOUNCE,
+    "delay": Kind.DELAY,
+    "deliver": Kind.DELIVERY,
+    "relay": Kind.RELAYED,
+    "expand": Kind.EXPANDED,
+}
+_KINDS_BY_CLASS = {"5": Kind.BOUNCE, "4": Kind.BOUNCE, "2": Kind.DELIVERY}
+
+Group = dict[str, str]
+
+
+@dataclass(slots=True)
+class _Groups:
+    """The fields of a delivery-status: those of the message, and those of each recipient."""
+
+    message: Group
+    recipients: list[Group]
+
+
+def read(message: Message) -> Report | None:
+    """The report, where there is a group with a recipient; else None."""
+    groups = _groups(message)
+    if groups is None or not groups.recipients:
+        return None
+    prose = _Human(message)
+    recipients = _distinct(
+        [_recipient(group, message, prose) for group in groups.recipients[:MAX_RECIPIENTS]]
+    )
+    found = tuple(_with_words(recipients, prose))
+    if not found:
+        message.note("delivery status without recipient")
+        return None
+    return _report(message, groups.message, found, prose)
+
+
+def _report(
+    message: Message, fields: Group, recipients: tuple[ReportedRecipient, ...], prose: "_Human"
+) -> Report:
+    header = returned_header(message, prose.after_if_read)
+    arrival = fields.get("arrival-date")
+    envelope_id = fields.get("original-envelope-id")
+    return Report(
+        format=Format.DSN,
+        recipients=recipients,
+        reporting_mta=_mta(fields.get("reporting-mta")),
+        arrival_date=date_from(arrival) if arrival else None,
+        envelope_id=clean(address_from_xtext(envelope_id))[:998] or None if envelope_id else None,
+        message_id=header.message_id,
+        from_domain=header.from_domain,
+        defects=tuple(message.defects),
+    )
+
+
+class _Human:
+    """The part for people, read only when the fields leave something open."""
+
+    __slots__ = ("_after", "_message", "_prose")
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self._prose: Prose | None = None
+        self._after = ""
+
+    @property
+    def prose(self) -> Prose:
+        if self._prose is None:
+            texts = list(self._message.texts())
+            text = "\n".join(
+                text_from_html(part.text) if part.type == "text/html" else part.text
+                for part in texts[:3]
+            )
+            before, self._after = split_returned(text)
+            self._prose = Prose(before)
+        return self._prose
+
+    @property
+    def after_if_read(self) -> str:
+        return self._after
+
+
+def _groups(message: Message) -> _Groups | None:
+    groups = _Groups({}, [])
+    for part in message.parts:
+        if part.type in _STATUS_TYPES:
+            _read_fields(part.text, groups)
+            if not part.charset_known:
+                message.note("unknown charset")
+    if groups.recipients:
+        return groups
+    return _inline(message)
+
+
+def _inline(message: Message) -> _Groups | None:
+    """Fields in a part of another type, or in the text of a forwarded report."""
+    for part in message.parts:
+        if part.is_returned or not part.type.startswith(("text/", "message/")):
+            continue
+        if not part.may_contain(_FIELD_NAMES):
+            continue
+        text = part.text
+        begin = _INLINE.search(text)
+        if begin is None:
+            continue
+        earlier = max(text.rfind("\n\n", 0, begin.start()), 0)
+        before = text.rfind("eporting-MTA", 0, begin.start())
+        start = text.rfind("\n", 0, before) + 1 if before > 0 else earlier
+        groups = _Groups({}, [])
+        _read_fields(_QUOTE.sub("", text[start:]), groups)
+        groups.recipients = [g for g in groups.recipients if "action" in g or "status" in g]
+        if groups.recipients:
+            message.note("delivery status in text")
+            return groups
+    return None
+
+
+def _read_fields(text: str, groups: _Groups) -> None:
+    """Groups as they are written: blank lines part them, or the next recipient does."""
+    _collect(text, groups)
+    if not groups.recipients and _INDENT.search(text):
+        _collect(_INDENT.sub("", text), groups)
+
+
+def _collect(text: str, groups: _Groups) -> None:
+    current: Group = {}
+    target, last, gap = groups.message, "", False
+    for name, value, stray in _FIELD.findall(text[:MAX_TEXT]):
+        key = name.lower()
+        if not key and not stray:
+            gap = True
+        elif key in _OF_MESSAGE:
+            target, last = groups.message, key
+            _put(target, key, value)
+        elif key in _OF_RECIPIENT or key.startswith("x-"):
+            if not current or (key in _BEGIN_GROUP and _is_next(current, key, gap=gap)):
+                current = {}
+                groups.recipients.append(current)
+            target, last, gap = current, key, False
+            _put(target, key, value)
+        elif gap and "action" in current:
+            break
+        elif last and not gap:
+            # A folded line that lost its indentation.
+            target[last] = (target[last] + "\n" + (stray or f"{name}: {value}"))[:_MAX_FIELD]
+        if len(groups.recipients) > MAX_RECIPIENTS:
+            break
+
+
+def _put(group: Group, key: str, value: str) -> None:
+    """Of a repeated field the first counts; diagnostics add up."""
+    if key not in group:
+        group[key] = value[:_MAX_FIELD]
+    elif key == "diagnostic-code":
+        group[key] = (group[key] + " " + value)[:_MAX_FIELD]
+
+
+def _is_next(current: Group, key: str, *, gap: bool) -> bool:
+    """Whether a field that may begin a group does begin the next recipient's."""
+    if key in current:
+        return True
+    return gap and key != "action" and "action" in current and "final-recipient" in current
+
+
+def _recipient(group: Group, message: Message, prose: "_Human") -> ReportedRecipient | None:
+    final = group.get("final-recipient")
+    original = group.get("original-recipient")
+    original_address = address_from_field(original) if original else None
+    address = address_from_field(final) if final else None
+    if address is not None and address.startswith("@"):
+        address = None
+    if address is None or "@" not in address:
+        actual = group.get("x-actual-recipient")
+        better = address_from_field(actual) if actual else None
+        address = better if better and "@" in better else address or original_address
+    if address is None and not ("action" in group or "status" in group):
+        return None
+    if address is None:
+        message.note("recipient not named in its group")
+    status = _status(group, message)
+    reply = _quoted(group)
+    attempt, until = group.get("last-attempt-date"), group.get("will-retry-until")
+    return ReportedRecipient(
+        kind=_kind(group.get("action"), status, reply, message),
+        recipient=address,
+        original_recipient=original_address,
+        action=_action(group.get("action")),
+        status=status,
+        reply=reply,
+        remote_mta=_mta(group.get("remote-mta")),
+        last_attempt_date=date_from(attempt) if attempt else None,
+        will_retry_until=date_from(until) if until else None,
+    )
+
+
+def _action(value: str | None) -> str | None:
+    words = value.split() if value else []
+    return clean(words[0].lower().strip("(),;."))[:40] or None if words else None
+
+
+def _kind(action: str | None, status: str | None, reply: Reply | None, message: Message) -> Kind:
+    said = _action(action) or ""
+    for beginning, kind in _ACTIONS.items():
+        if said.startswith(beginning):
+            return kind
+    message.note("action missing" if not said else "action unknown")
+    if reply is not None and reply.code is not None and reply.code >= 400:
+        return Kind.BOUNCE
+    return _KINDS_BY_CLASS.get((status or "5")[0], Kind.BOUNCE)
+
+
+def _status(group: Group, message: Message) -> str | None:
+    value = group.get("status")
+    if value is None:
+        message.note("status missing")
+        return None
+    found = STATUS.search(value)
+    if found is None:
+        message.note("status malformed")
+        return None
+    return found.group(1)
+
+
+def _mta(value: str | None) -> str | None:
+    if value is None:
+        return None
+    found = _MTA.match(value)
+    name = found.group(1).split() if found else []
+    return clean(name[0])[:255] or None if name else None
+
+
+def _quoted(group: Group) -> Reply | None:
+    """The reply in the fields: of several, the first that has a code, else the first with words."""
+    host = _mta(group.get("remote-mta"))
+    first: Reply | None = None
+    for name in _WORDS:
+        value = group.get(name)
+        if not value:
+            continue
+        typed = _DIAGNOSTIC_TYPE.match(value)
+        reply = reply_from(value[typed.end() :] if typed else value)
+        if reply is None or reply.text.isdigit():
+            # The exit status of a program: Diagnostic-Code: X-Unix; 255
+            continue
+        if host is not None:
+            reply = replace(reply, host=host)
+        if reply.code is not None:
+            return reply
+        first = first or reply
+    return first
+
+
+def _distinct(found: list[ReportedRecipient | None]) -> list[ReportedRecipient]:
+    """Each recipient once for what happened to it; of two, the one with more to say."""
+    kept: dict[tuple[str, Kind], ReportedRecipient] = {}
+    for recipient in found:
+        if recipient is None:
+            continue
+        key = ((recipient.recipient or "").lower(), recipient.kind)
+        before = kept.get(key)
+        if before is None or (before.smtp_code is None and recipient.smtp_code is not None):
+            kept[key] = recipient
+    return list(kept.values())
+
+
+def _with_words(recipients: list[ReportedRecipient], human: _Human) -> list[ReportedRecipient]:
+    """Replies and addresses the fields lack, from the part for people."""
+    named = [r.recipient for r in recipients if r.recipient]
+    return [
+        completed
+        for recipient in recipients
+        if (completed := _completed(recipient, named, human, alone=len(recipients) == 1))
+    ]
+
+
+def _completed(
+    recipient: ReportedRecipient, named: list[str], human: _Human, *, alone: bool
+) -> ReportedRecipient | None:
+    address = recipient.recipient
+    if address is None:
+        told = human.prose.recipients()
+        if not (alone and len(told) == 1):
+            return None
+        address, named = told[0], told
+        recipient = replace(recipient, recipient=address)
+    if recipient.kind not in (Kind.BOUNCE, Kind.DELAY) or recipient.smtp_code is not None:
+        return recipient
+    said = human.prose.reply_about(address, named)
+    if said is not None and (said.code is not None or recipient.reply is None):
+        if recipient.reply is not None and recipient.reply.status and not said.status:
+            said = replace(said, status=recipient.reply.status)
+        if said.code is None and recipient.reply is None:
+            said = replace(said, text=one_line(said.text))
+        return replace(recipient, reply=said)
+    return recipient
