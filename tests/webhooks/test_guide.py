@@ -41,7 +41,7 @@ async def test_the_python_receiver_verifies_what_is_sent_and_takes_it_once(
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        hook = endpoint(f"http://127.0.0.1:{port}/hook", SOON * 200)  # until it listens
+        hook = endpoint(f"http://127.0.0.1:{port}/hook", SOON * 2000)  # until it listens
         for _ in range(2):
             outbox = MemoryOutbox(delivery())
             async with delivering(outbox, hook):
