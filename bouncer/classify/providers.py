@@ -1,0 +1,64 @@
+"""Whose server it was: a receiver's operator, recognised from names and from how it writes.
+
+The server that answered counts most, then the recipient's domain, then the words of the reply; the
+reporting MTA only where the report names no other server, because it is usually the sender's own.
+"""
+
+from collections.abc import Iterable
+
+from bouncer.classify.patterns import PatternSet
+from bouncer.classify.rulefile import Recognition
+from bouncer.mail.address import domain_of
+from bouncer.reports.report import Report, ReportedRecipient
+
+OTHER = "other"
+
+
+class Providers:
+    """The table of known providers."""
+
+    def __init__(self, known: Iterable[tuple[str, Recognition]]) -> None:
+        known = tuple(known)
+        self._by_server: dict[str, str] = {}
+        self._by_reporter: dict[str, str] = {}
+        self._by_domain: dict[str, str] = {}
+        fingerprints: list[tuple[str, str]] = []
+        for name, signs in known:
+            for table, suffixes in (
+                (self._by_server, signs.remote_mta),
+                (self._by_reporter, signs.reporting_mta),
+                (self._by_domain, signs.recipient_domains),
+            ):
+                for suffix in suffixes:
+                    table.setdefault(suffix.lower().strip("."), name)
+            fingerprints.extend((name, pattern) for pattern in signs.reply)
+        self._fingerprinted = tuple(name for name, _ in fingerprints)
+        self._fingerprints = PatternSet([pattern for _, pattern in fingerprints])
+        self.names = frozenset(name for name, _ in known) | {OTHER}
+
+    def of(self, report: Report, recipient: ReportedRecipient, words: bytes) -> str:
+        """The provider of this recipient, `other` if it is none we know."""
+        reply = recipient.reply
+        servers = (recipient.remote_mta, reply.host if reply else None)
+        for server in servers:
+            if server and (found := _by_suffix(self._by_server, server)):
+                return found
+        for address in (recipient.recipient, recipient.original_recipient):
+            domain = domain_of(address) if address else None
+            if domain and (found := _by_suffix(self._by_domain, domain)):
+                return found
+        if words and (hits := self._fingerprints.matching(words)):
+            return self._fingerprinted[hits[0]]
+        if report.reporting_mta and not any(servers):
+            return _by_suffix(self._by_reporter, report.reporting_mta) or OTHER
+        return OTHER
+
+
+def _by_suffix(table: dict[str, str], host: str) -> str | None:
+    """What the longest known suffix of a host name stands for."""
+    name = host[:255].lower().rstrip(".")
+    while name:
+        if name in table:
+            return table[name]
+        name = name.partition(".")[2]
+    return None

@@ -1,0 +1,165 @@
+"""Rule files: what people write, checked on the way in (TOML, see docs/rules.md).
+
+A file with `provider` holds the rules of one receiver and says how it is recognised; one without
+holds rules for everybody. Nothing here compiles or applies a rule.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from bouncer.classify.category import BounceClass, Category
+
+PACKAGED = Path(__file__).parent / "rules"
+
+_FEEDBACK = {
+    Category.COMPLAINT,
+    Category.UNSUBSCRIBE,
+    Category.AUTO_REPLY,
+    Category.CHALLENGE_RESPONSE,
+}
+
+
+def _as_tuple(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Status = Annotated[str, Field(pattern=r"^[245*]\.(\d{1,3}|\*)(\.(\d{1,3}|\*))?$")]
+Code = Annotated[str, Field(pattern=r"^[245](\d\d|\d\*|\*)$")]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Written(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RuleEntry(_Written):
+    """One rule: when it applies, what it says, a reply that shows it, and where that is known from.
+
+    `pattern` is searched for in the server's words; a rule without one goes by `status` and `code`.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    category: Category
+    pattern: Text | None = None
+    status: Annotated[tuple[Status, ...], BeforeValidator(_as_tuple)] = ()
+    code: Annotated[tuple[Code, ...], BeforeValidator(_as_tuple)] = ()
+    class_: Annotated[BounceClass | None, Field(alias="class")] = None
+    examples: Annotated[tuple[Text, ...], Field(min_length=1)]
+    source: Text
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _says_when(self) -> "RuleEntry":
+        if not (self.pattern or self.status or self.code):
+            raise ValueError("write a pattern, a status or a code: nothing says when it applies")
+        if self.category in _FEEDBACK:
+            raise ValueError(f"{self.category} is not a reason for a failed delivery")
+        return self
+
+
+class Recognition(_Written):
+    """How a provider is told: names of its servers, its mail domains, and how its replies read.
+
+    `reporting_mta` counts only where a report names no remote server. `vendor_code` finds the
+    provider's own code in any of its replies (group 1, or all of the match).
+    """
+
+    remote_mta: tuple[Text, ...] = ()
+    reporting_mta: tuple[Text, ...] = ()
+    recipient_domains: tuple[Text, ...] = ()
+    reply: tuple[Text, ...] = ()
+    vendor_code: Text | None = None
+
+
+class RuleFile(_Written):
+    """One file of rules."""
+
+    provider: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")] = None
+    recognise: Recognition = Recognition()
+    rule: tuple[RuleEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _recognises_somebody(self) -> "RuleFile":
+        if self.provider is None and self.recognise != Recognition():
+            raise ValueError("recognise says how a provider is told: write its name as `provider`")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a rule file, and where: line, or the rule's id, or nothing better."""
+
+    file: Path
+    text: str
+    line: int | None = None
+    rule: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else str(self.file)
+        return f"{place}: rule {self.rule}: {self.text}" if self.rule else f"{place}: {self.text}"
+
+
+def rule_files(directory: Path) -> list[Path]:
+    """The rule files of a directory (or the one named), in the order in which they are read."""
+    return [directory] if directory.is_file() else sorted(directory.glob("*.toml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A rule file that holds what it should, and its octets."""
+
+    path: Path
+    content: RuleFile
+    octets: bytes
+
+
+def read(path: Path) -> tuple[Written | None, list[Fault]]:
+    """One file as written, or everything that is wrong with it."""
+    try:
+        octets = path.read_bytes()
+        document = tomllib.loads(octets.decode())
+    except OSError as error:
+        return None, [Fault(path, f"cannot be read: {error.strerror}")]
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return None, [Fault(path, f"is not TOML: {error}")]
+    try:
+        return Written(path, RuleFile.model_validate(document), octets), []
+    except ValidationError as error:
+        return None, list(_faults(path, document, error, rule_lines(octets)))
+
+
+def rule_lines(octets: bytes) -> list[int]:
+    """The line on which each `[[rule]]` of a file begins."""
+    return [
+        number
+        for number, line in enumerate(octets.splitlines(), 1)
+        if line.replace(b" ", b"").startswith(b"[[rule]]")
+    ]
+
+
+def _faults(
+    path: Path, document: dict[str, object], error: ValidationError, lines: list[int]
+) -> Iterator[Fault]:
+    for detail in error.errors(include_url=False, include_input=False):
+        place = list(detail["loc"])
+        rule, line = None, None
+        if place[:1] == ["rule"] and len(place) > 1 and isinstance(place[1], int):
+            position = place[1]
+            rule = _id_of(document, position)
+            line = lines[position] if position < len(lines) else None
+            place = place[2:]
+        where = ".".join(str(part) for part in place)
+        message = detail["msg"].removeprefix("Value error, ")
+        yield Fault(path, f"{where}: {message}" if where else message, line, rule)
+
+
+def _id_of(document: dict[str, object], position: int) -> str:
+    rules = document.get("rule")
+    entry = rules[position] if isinstance(rules, list) else None
+    name = entry.get("id") if isinstance(entry, dict) else None
+    return name if isinstance(name, str) else f"number {position + 1}"

@@ -1,0 +1,330 @@
+"""Finds why a delivery failed: the first rule that fits what the server said.
+
+The order is fixed: the operator's rules (those for the provider, then the rest), ours for the
+provider, ours for everybody (by words, then by enhanced status, then by reply code). Within a file
+the earlier rule wins; files are read in the order of their names. Words come before codes because
+a reporting MTA that got no enhanced status makes one up, and because receivers reuse codes.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+
+from bouncer.classify.category import BounceClass, Category, class_of
+from bouncer.classify.patterns import PatternSet, compiled
+from bouncer.classify.providers import Providers
+from bouncer.classify.rulefile import (
+    PACKAGED,
+    Fault,
+    RuleEntry,
+    Written,
+    read,
+    rule_files,
+)
+from bouncer.classify.words import words_of
+from bouncer.errors import ConfigurationError
+from bouncer.reports.report import Kind, Report, ReportedRecipient
+
+_OF_KIND = {
+    Kind.COMPLAINT: Category.COMPLAINT,
+    Kind.UNSUBSCRIBE: Category.UNSUBSCRIBE,
+    Kind.AUTO_REPLY: Category.AUTO_REPLY,
+    Kind.CHALLENGE: Category.CHALLENGE_RESPONSE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why, and what it means for the address. `rule` is None where no rule was needed or fitted."""
+
+    category: Category | None
+    class_: BounceClass | None
+    provider: str
+    vendor_code: str | None
+    rule: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule as it is applied; `status` and `code` hold its conditions in full form (`4.*.*`)."""
+
+    id: str
+    category: Category
+    pattern: str | None
+    status: tuple[str, ...]
+    code: tuple[str, ...]
+    class_: BounceClass | None
+    source: str
+    reason: str | None
+    examples: tuple[str, ...]
+    provider: str | None
+    file: Path
+
+    def allows(self, said: "Said") -> bool:
+        """Whether its conditions on status and reply code hold."""
+        return (not self.status or any(form in self.status for form in said.statuses)) and (
+            not self.code or any(form in self.code for form in said.codes)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a verdict came about: every rule that fitted, in the order in which they were tried."""
+
+    verdict: Verdict
+    fitting: tuple[Rule, ...]
+
+    @property
+    def winner(self) -> Rule | None:
+        return self.fitting[0] if self.fitting else None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What rules are held against: the words, and every condition that status and code meet."""
+
+    words: bytes
+    statuses: tuple[str, ...]
+    codes: tuple[str, ...]
+
+
+class _Scope:
+    """Rules tried together: those with a pattern in one pass, the others by their codes."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._by_pattern = tuple(n for n, rule in enumerate(self.rules) if rule.pattern)
+        self._patterns = PatternSet([rule.pattern for rule in self.rules if rule.pattern])
+        self._by_status: dict[str, list[int]] = {}
+        self._by_code: dict[str, list[int]] = {}
+        for number, rule in enumerate(self.rules):
+            if rule.pattern:
+                continue
+            table, keys = (
+                (self._by_status, rule.status) if rule.status else (self._by_code, rule.code)
+            )
+            for key in keys:
+                table.setdefault(key, []).append(number)
+
+    def fitting(self, said: Said) -> Iterator[Rule]:
+        """The rules that fit, first to last."""
+        numbers = self._candidates(said)
+        for number in numbers:
+            rule = self.rules[number]
+            if rule.allows(said):
+                yield rule
+
+    def _candidates(self, said: Said) -> list[int]:
+        found = [self._by_pattern[hit] for hit in self._patterns.matching(said.words)]
+        before = len(found)
+        if self._by_status:
+            for form in said.statuses:
+                found += self._by_status.get(form, ())
+        if self._by_code:
+            for form in said.codes:
+                found += self._by_code.get(form, ())
+        if len(found) > before:
+            found.sort()
+        return found
+
+
+class Ruleset:
+    """All rules, in their order. `version` changes with any change to them."""
+
+    def __init__(self, operators: Sequence[Written], ours: Sequence[Written]) -> None:
+        files = [*operators, *ours]
+        contents = [file.content for file in files]
+        self.rules = tuple(rule for file in files for rule in _rules_of(file))
+        self._providers = Providers(
+            (content.provider, content.recognise) for content in contents if content.provider
+        )
+        self.providers = self._providers.names
+        self._scopes = _scopes(self.rules, {file.path for file in operators}, self.providers)
+        self._vendor_codes = {
+            content.provider: content.recognise.vendor_code
+            for content in reversed(contents)
+            if content.provider and content.recognise.vendor_code
+        }
+        self.version = _version(files)
+
+    def judge(self, report: Report, recipient: ReportedRecipient) -> Verdict:
+        """Why this recipient did not get the mail, as far as anybody said."""
+        said = said_of(recipient)
+        provider = self._providers.of(report, recipient, said.words)
+        if recipient.kind not in (Kind.BOUNCE, Kind.DELAY):
+            return Verdict(_OF_KIND.get(recipient.kind), None, provider, None, None)
+        rule = next(self.fitting(provider, said), None)
+        return self._verdict(recipient, provider, said, rule)
+
+    def explain(self, report: Report, recipient: ReportedRecipient) -> Explanation:
+        """The verdict with all rules that fitted, the one that won first."""
+        verdict = self.judge(report, recipient)
+        if recipient.kind not in (Kind.BOUNCE, Kind.DELAY):
+            return Explanation(verdict, ())
+        return Explanation(verdict, tuple(self.fitting(verdict.provider, said_of(recipient))))
+
+    def fitting(self, provider: str, said: Said) -> Iterator[Rule]:
+        """Every rule that fits, in the order of trying."""
+        return chain.from_iterable(scope.fitting(said) for scope in self._scopes[provider])
+
+    def _verdict(
+        self, recipient: ReportedRecipient, provider: str, said: Said, rule: Rule | None
+    ) -> Verdict:
+        category = rule.category if rule else Category.UNDETERMINED
+        class_ = _class_of(category, rule, recipient)
+        vendor_code = self._vendor_code(provider, rule, said.words)
+        return Verdict(category, class_, provider, vendor_code, rule.id if rule else None)
+
+    def _vendor_code(self, provider: str, rule: Rule | None, words: bytes) -> str | None:
+        named = rule is not None and rule.pattern and "(?P<vendor_code>" in rule.pattern
+        pattern = rule.pattern if rule and named else self._vendor_codes.get(provider)
+        found = compiled(pattern).search(words) if pattern and words else None
+        if found is None:
+            return None
+        groups = (found.group("vendor_code"),) if named else found.groups()
+        code = next((group for group in groups if group), found.group(0))
+        return code.decode("utf-8", "replace")[:64] if code else None
+
+
+def load(directories: Sequence[Path] = ()) -> Ruleset:
+    """Our rules, and before them those of the operator's directories.
+
+    ConfigurationError names everything that is wrong with the operator's files at once.
+    """
+    operators, faults = _read_all(chain.from_iterable(map(rule_files, directories)))
+    faults += [fault for file in operators for fault in pattern_faults(file)]
+    ours, broken = _read_all(rule_files(PACKAGED))
+    if faults or broken:
+        raise ConfigurationError(*(str(fault) for fault in [*faults, *broken]))
+    return Ruleset(operators, ours)
+
+
+def pattern_faults(file: Written) -> list[Fault]:
+    """The patterns of a file that RE2 refuses."""
+    signs = file.content.recognise
+    named = [("recognise", pattern) for pattern in (*signs.reply, signs.vendor_code) if pattern]
+    named += [(rule.id, rule.pattern) for rule in file.content.rule if rule.pattern]
+    faults = []
+    for name, pattern in named:
+        try:
+            compiled(pattern)
+        except ValueError as error:
+            faults.append(Fault(file.path, f"pattern does not compile: {error}", rule=name))
+    return faults
+
+
+def _read_all(paths: Iterable[Path]) -> tuple[list[Written], list[Fault]]:
+    files, faults = [], []
+    for path in paths:
+        file, wrong = read(path)
+        faults += wrong
+        if file:
+            files.append(file)
+    return files, faults
+
+
+def _scopes(
+    rules: Sequence[Rule], by_operator: Collection[Path], providers: Iterable[str]
+) -> dict[str, tuple[_Scope, ...]]:
+    """What is tried for each provider, in order. Scopes without rules are left out."""
+
+    def scope(provider: str | None, *, operators: bool) -> _Scope:
+        return _Scope(
+            [
+                rule
+                for rule in rules
+                if rule.provider == provider and (rule.file in by_operator) is operators
+            ]
+        )
+
+    theirs, ours = scope(None, operators=True), scope(None, operators=False)
+    found = {}
+    for name in providers:
+        order = (scope(name, operators=True), theirs, scope(name, operators=False), ours)
+        found[name] = tuple(each for each in order if each.rules)
+    return found
+
+
+def _rules_of(file: Written) -> Iterator[Rule]:
+    for entry in file.content.rule:
+        yield _rule(file.path, file.content.provider, entry)
+
+
+def _rule(path: Path, provider: str | None, entry: RuleEntry) -> Rule:
+    return Rule(
+        id=entry.id,
+        category=entry.category,
+        pattern=entry.pattern,
+        status=tuple(map(_whole, entry.status)),
+        code=tuple(map(_whole, entry.code)),
+        class_=entry.class_,
+        source=entry.source,
+        reason=entry.reason,
+        examples=entry.examples,
+        provider=provider,
+        file=path,
+    )
+
+
+def _version(files: Iterable[Written]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.path.name}\0{len(file.octets)}\0".encode())
+        digest.update(file.octets)
+    return digest.hexdigest()[:12]
+
+
+def said_of(recipient: ReportedRecipient) -> Said:
+    """What a report quotes about one recipient, ready to be judged."""
+    return Said(
+        words_of(recipient),
+        _status_forms(recipient.believed_status),
+        _code_forms(recipient.smtp_code),
+    )
+
+
+def _class_of(
+    category: Category, rule: Rule | None, recipient: ReportedRecipient
+) -> BounceClass | None:
+    if recipient.kind is Kind.DELAY:
+        return BounceClass.SOFT
+    if rule and rule.class_:
+        return rule.class_
+    status = recipient.believed_status or ""
+    if category is Category.UNDETERMINED:
+        return BounceClass.HARD if status.startswith("5.1.") else BounceClass.SOFT
+    return class_of(category, permanent=_permanent(recipient, status))
+
+
+def _permanent(recipient: ReportedRecipient, status: str) -> bool:
+    """By the reply code, then the believed status; without either, delivery has ended."""
+    if recipient.smtp_code is not None:
+        return recipient.smtp_code >= 500
+    return not status.startswith("4")
+
+
+def _whole(condition: str) -> str:
+    """A condition in the one form in which it is looked up: `4.*` is `4.*.*`, `4*` is `4**`."""
+    if "." in condition:
+        return condition if condition.count(".") == 2 else f"{condition}.*"
+    return condition.ljust(3, "*")
+
+
+@lru_cache(maxsize=1024)
+def _status_forms(status: str | None) -> tuple[str, ...]:
+    """Every condition that an enhanced status meets."""
+    if status is None or status.count(".") != 2:
+        return ()
+    class_, subject, detail = status.split(".")
+    every = (status, f"*.{subject}.{detail}", f"{class_}.{subject}.*", f"*.{subject}.*")
+    return (*every, f"{class_}.*.*")
+
+
+@lru_cache(maxsize=1024)
+def _code_forms(code: int | None) -> tuple[str, ...]:
+    """Every condition that a reply code meets."""
+    digits = str(code) if code is not None else ""
+    return (digits, f"{digits[:2]}*", f"{digits[:1]}**") if digits else ()
