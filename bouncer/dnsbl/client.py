@@ -85,18 +85,25 @@ class ZoneClient:
 
     async def fault(self, kind: ZoneKind) -> Cause | None:
         """Asks the zone's test points (RFC 5782, section 5); None when it can be believed."""
+        cause = await self._fault(kind, first=0)
+        if cause in (None, Cause.UNREACHABLE) or not self._lookup.has_second:
+            return cause
+        # A list that is well at another resolver is not dead: it is the first that is blocked.
+        return cause if await self._fault(kind, first=1) else Cause.RESOLVER_BLOCKED
+
+    async def _fault(self, kind: ZoneKind, first: int) -> Cause | None:
         test = self.zone.tests[kind]
         for point in test.listed:
-            answer = await self.ask(point)
+            answer = await self.ask(point, first=first)
             if cause := _silent(answer) or _wrong(answer, test.answer):
                 return cause
         for point in test.clear:
-            answer = await self.ask(point)
+            answer = await self.ask(point, first=first)
             if answer.outcome is not Outcome.CLEAR or answer.records:
                 return _silent(answer) or Cause.LISTS_ALL
         if test.random:
             # Nobody has listed this name: a wildcard answers it, also one that knows 127.0.0.1.
-            answer = await self.ask(secrets.token_hex(10))
+            answer = await self.ask(secrets.token_hex(10), first=first)
             if answer.records:
                 return _silent(answer) or Cause.LISTS_ALL
         return None

@@ -113,6 +113,10 @@ class Lookup:
         self._ask = ask
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
 
+    @property
+    def has_second(self) -> bool:
+        return len(self._servers) > 1
+
     async def ask(self, name: str, type_: RecordType, nth: int) -> Reply:
         """One question to the nth resolver, counted round and round."""
         server = self._servers[nth % len(self._servers)]

@@ -91,7 +91,10 @@ class Monitor:
             Watch(client, tuple(t for t in targets if t.kind in client.zone.kinds))
             for client in clients(zones, config, self._gauges.query, ask)
         ]
-        return [watch for watch in watches if watch.targets]
+        watches = [watch for watch in watches if watch.targets]
+        labels = ", ".join(watch.zone.label for watch in watches)
+        log.info("watching %s addresses and domains on %s", len(targets), labels or "no zone")
+        return watches
 
     async def sweep(self) -> bool:
         """Asks everything once; False if the store went away meanwhile."""

@@ -94,6 +94,20 @@ async def test_the_test_points_name_what_is_wrong(
     assert await table(zone, otherwise, **points).client(zone).fault("ip4") is cause
 
 
+@pytest.mark.parametrize("blocked", [NOTHING, LISTED, Reply(Status.ANSWERED, ("127.255.255.254",))])
+async def test_a_list_that_is_well_at_the_other_resolver_is_not_dead(blocked: Reply) -> None:
+    zone = a_zone(kind=["ip4"])
+    listed = query_name("127.0.0.2", zone.query)
+
+    def answering(name: str, server: Server) -> Reply:
+        if server == FIRST:
+            return blocked
+        return LISTED if name == listed else NOTHING
+
+    resolvers = Resolvers(answering)
+    assert await resolvers.client(zone).fault("ip4") is Cause.RESOLVER_BLOCKED
+
+
 async def test_a_zone_may_say_what_its_test_point_answers() -> None:
     zone = a_zone("bl.suomispam.net")
     right = table(zone, **{"127.0.0.2": Reply(Status.ANSWERED, ("127.0.0.99",))})

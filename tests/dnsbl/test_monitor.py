@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from bouncer.config import Dnsbl
+from bouncer.config import Dnsbl, ZoneEntry
 from bouncer.dnsbl.lookup import Ask, RecordType, Reply, Server, ask_dns, query_name
 from bouncer.dnsbl.monitor import Monitor, run
 from bouncer.errors import ConfigurationError
@@ -128,6 +128,31 @@ async def test_a_restart_repeats_nothing(server: Rbldnsd) -> None:
     assert world.told() == ["dnsbl.listed"]
 
 
+async def test_two_monitors_tell_once(server: Rbldnsd) -> None:
+    world = World(server)
+    other = Monitor(world.listings, world.config, Metrics(CollectorRegistry()), world.clock)
+    for lines in (CLEAR, LISTED, CLEAR):
+        server.serve(ZONE, *lines)
+        await asyncio.gather(world.monitor.sweep(), other.sweep())
+    assert world.told() == ["dnsbl.listed", "dnsbl.delisted"]
+
+
+async def test_a_code_that_changes_is_kept_and_not_told(server: Rbldnsd) -> None:
+    world = World(server)
+    world.config = world.config.model_copy(
+        update={"zones": (ZoneEntry(zone=ZONE, kind=("ip4",), codes={"127.0.0.4-5": "found"}),)}
+    )
+    world.restart()
+    server.serve(ZONE, *LISTED)
+    await world.sweep()
+    server.serve(ZONE, ":127.0.0.4:x", TEST_POINT, f"{TARGET} :127.0.0.5:Another reason")
+    await world.sweep()
+    assert world.told() == ["dnsbl.listed"]
+    kept = world.listings.kept[TARGET, ZONE]
+    assert (kept.codes, kept.text) == (("127.0.0.5",), "Another reason")
+    assert (kept.episode, kept.first_seen) == (1, kept.checked_at - world.config.interval)
+
+
 async def test_a_zone_that_lists_everything_raises_no_alert(server: Rbldnsd) -> None:
     world = World(server)
     server.serve(ZONE, *EVERYTHING)
@@ -163,6 +188,28 @@ async def test_a_zone_that_closes_while_targets_are_asked_raises_no_alert(
     world.restart(closing)
     await world.sweep()
     assert world.told() == []
+
+
+async def test_a_day_of_broken_answers_tells_nothing(server: Rbldnsd) -> None:
+    world = World(server)
+    server.serve(ZONE, *CLEAR)
+    await world.sweep()
+    answers = f"{TARGET} :"
+    for broken in (
+        EVERYTHING,
+        (),  # empty
+        (":91.195.240.117:Parked", "0.0.0.0/0"),
+        (":127.255.255.254:Refused", "0.0.0.0/0"),
+        ("$TIMESTAMP 2020:01:01:00:00:00 2020:01:02:00:00:00", *LISTED),  # SERVFAIL
+        (*CLEAR, answers + "10.0.0.1:x"),
+        (*CLEAR, answers + "127.0.0.1:x"),
+        (*CLEAR, answers + "127.255.255.255:x"),
+    ):
+        for lines in (broken, CLEAR, broken):
+            server.serve(ZONE, *lines)
+            await world.sweep()
+    assert world.told() == []
+    assert world.listings.kept[TARGET, ZONE].state is ListingState.CLEAR
 
 
 @pytest.mark.parametrize("was", [LISTED, CLEAR])

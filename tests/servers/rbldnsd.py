@@ -49,10 +49,13 @@ class Rbldnsd:
             self._wait_for(zone)
 
     def serve(self, zone: str, *lines: str) -> None:
-        """Replaces what the zone has, and returns when it is answered."""
+        """Replaces what the zone has, and returns when it is answered.
+
+        A $TIMESTAMP in the past makes the server answer SERVFAIL.
+        """
         self._write(zone, *lines)
         self._signal(signal.SIGHUP)
-        self._wait_for(zone)
+        self._wait_for(zone, expired=any(line.startswith("$TIMESTAMP") for line in lines))
 
     def stop(self) -> None:
         """No answer any more, as if the machine were gone."""
@@ -79,7 +82,7 @@ class Rbldnsd:
         os.utime(new, (self._stamp, self._stamp))
         new.replace(self._directory / zone)
 
-    def _wait_for(self, zone: str) -> None:
+    def _wait_for(self, zone: str, *, expired: bool = False) -> None:
         stamp = int((self._directory / zone).stat().st_mtime)
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -87,6 +90,8 @@ class Rbldnsd:
                 query = dns.message.make_query(zone, "SOA")
                 reply = dns.query.udp(query, "127.0.0.1", port=self.port, timeout=0.1)
                 if reply.answer and f" {stamp} " in reply.answer[0].to_text():
+                    return
+                if expired and reply.rcode() == dns.rcode.SERVFAIL:
                     return
             time.sleep(0.01)
         raise TimeoutError(f"rbldnsd does not serve the new {zone}")
