@@ -9,9 +9,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, CollectorRegistry
@@ -29,6 +27,7 @@ from bouncer.ingest import smtp
 from bouncer.metrics import Metrics
 from bouncer.reader import ReaderLimits, ReaderPool
 from bouncer.records import Subscriber
+from bouncer.roles import Role, Started
 from bouncer.store.store import Store
 from bouncer.webhooks import deliver
 
@@ -37,24 +36,6 @@ log = logging.getLogger(__name__)
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 _RETENTION_INTERVAL = timedelta(hours=1)
-
-
-class Role(StrEnum):
-    """What a process does; all of it by default."""
-
-    SMTP = "smtp"
-    PIPELINE = "pipeline"
-    WEBHOOKS = "webhooks"
-    DNSBL = "dnsbl"
-    API = "api"
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """Where a service listens, once it does."""
-
-    smtp: tuple[tuple[str, int], ...]
-    http: tuple[str, int]
 
 
 class Stop:

@@ -8,7 +8,6 @@ import typer
 from bouncer import log
 from bouncer.cli.configuration import ConfigOption, loaded
 from bouncer.cli.output import FormatOption, chosen, fail, print_rows
-from bouncer.dnsbl import monitor
 from bouncer.errors import ConfigurationError
 from bouncer.events import ListingState
 
@@ -35,10 +34,12 @@ def check(
     Exit status 1 when a target is listed. "unknown" means that a zone gave no answer that could be
     believed: it is neither listed nor clear.
     """
+    from bouncer.dnsbl.check import check as ask  # here: other commands need not wait for it
+
     settings = loaded(config)
     log.configure(settings.log.format, "error")
     try:
-        found = asyncio.run(monitor.check(targets, settings.dnsbl))
+        found = asyncio.run(ask(targets, settings.dnsbl))
     except ConfigurationError as error:
         fail(*error.faults)
     print_rows(found, _COLUMNS, chosen(format_), nothing="nothing was asked")

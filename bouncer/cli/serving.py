@@ -5,15 +5,14 @@ import sys
 from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 
-from bouncer import app, log
-from bouncer.app import Role, Started
+from bouncer import log
 from bouncer.cli.configuration import ConfigOption, config_path, loaded
 from bouncer.cli.output import fail
 from bouncer.config import Config
 from bouncer.errors import BouncerError
+from bouncer.roles import Role, Started
 
 
 def serve(
@@ -30,6 +29,10 @@ def serve(
 
     Without a configuration it listens on 127.0.0.1 only and keeps everything in ./bouncer.db.
     """
+    import uvloop  # here, as the service: other commands need not wait for them
+
+    from bouncer import app
+
     settings = loaded(config)
     roles = _roles(only)
     log.configure(settings.log.format, settings.log.level)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -23,10 +23,10 @@ from bouncer.events import SuppressionReason
 from bouncer.mail.address import address_key
 from bouncer.records import Subscriber, Suppression
 from bouncer.reports.report import Kind
-from bouncer.store.events import EventFilter
-from bouncer.store.page import Page
-from bouncer.store.store import Store, upgrade
-from bouncer.store.suppressions import ALL
+
+if TYPE_CHECKING:  # imported where it is used: help need not wait for the database library
+    from bouncer.store.page import Page
+    from bouncer.store.store import Store
 
 T = TypeVar("T")
 
@@ -63,6 +63,8 @@ def list_events(
     config: ConfigOption = None,
 ) -> None:
     """Lists events, the newest first."""
+    from bouncer.store.events import EventFilter
+
     wanted = EventFilter(
         recipient=recipient,
         sending_domain=sending_domain,
@@ -132,7 +134,9 @@ def remove_suppressions(
 ) -> None:
     """Lets addresses be mailed again; exit status 1 when one was not suppressed."""
 
-    async def remove(store: Store) -> list[list[Suppression]]:
+    from bouncer.store.suppressions import ALL
+
+    async def remove(store: "Store") -> list[list[Suppression]]:
         domain = sending_domain or ALL
         return [await store.suppressions.remove(a, domain, now()) for a in addresses]
 
@@ -169,6 +173,8 @@ def export_suppressions(config: ConfigOption = None) -> None:
 @db.command("upgrade")
 def upgrade_db(config: ConfigOption = None) -> None:
     """Brings the tables to what this version needs; `serve` does it by itself."""
+    from bouncer.store.store import upgrade
+
     settings = loaded(config)
     try:
         upgrade(settings.store.url.get_secret_value())
@@ -191,7 +197,7 @@ def new_api_key(
     print(f"- {{name: {name}, sha256: {digest}, scope: {scope}}}")
 
 
-def _in_store(config: Path | None, work: Callable[[Store], Awaitable[T]]) -> T:
+def _in_store(config: Path | None, work: Callable[["Store"], Awaitable[T]]) -> T:
     """What `work` gives with the store open; errors of the store end the command with one line."""
     settings = loaded(config)
     log.configure(settings.log.format, "warning")
@@ -209,12 +215,16 @@ def _in_store(config: Path | None, work: Callable[[Store], Awaitable[T]]) -> T:
         fail(*(str(error) or type(error).__name__).splitlines())
 
 
-async def _open(settings: Config) -> Store:
+async def _open(settings: Config) -> "Store":
+    from bouncer.store.store import Store
+
     subscribers = tuple(Subscriber(n, e.events, e.domains) for n, e in settings.endpoints())
     return await Store.open(settings.store.url.get_secret_value(), subscribers)
 
 
-async def _all(find: Callable[[int, str | None], Awaitable[Page[T]]], limit: int | None) -> list[T]:
+async def _all(
+    find: Callable[[int, str | None], Awaitable["Page[T]"]], limit: int | None
+) -> list[T]:
     found: list[T] = []
     cursor = None
     while limit is None or len(found) < limit:
@@ -226,7 +236,7 @@ async def _all(find: Callable[[int, str | None], Awaitable[Page[T]]], limit: int
     return found
 
 
-async def _put(store: Store, entries: list[Suppression]) -> int:
+async def _put(store: "Store", entries: list[Suppression]) -> int:
     return sum([await store.suppressions.put(entry) for entry in entries])
 
 
