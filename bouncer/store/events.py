@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, delete, or_, select
 
 from bouncer.classify.category import BounceClass, Category
 from bouncer.events import Event
@@ -13,7 +13,7 @@ from bouncer.mail.address import address_key
 from bouncer.records import Suppression
 from bouncer.reports.report import Kind
 from bouncer.store.database import Database
-from bouncer.store.page import Page, checked_limit, newest_first_key, page_of
+from bouncer.store.page import Page, checked_limit, older_than, page_of
 from bouncer.store.schema import events, microseconds
 from bouncer.store.statements import Insert
 from bouncer.store.text import clean, clean_event
@@ -56,8 +56,7 @@ class Events:
             .limit(checked_limit(limit) + 1)
         )
         if cursor is not None:
-            key = tuple_(events.c.received_at, events.c.id)
-            query = query.where(key < tuple_(*newest_first_key(cursor)))
+            query = query.where(older_than(cursor, events.c.received_at, events.c.id))
         rows = await self._database.read(lambda c: c.execute(query).all())
         return page_of(rows, limit, _event, lambda row: (microseconds(row.received_at), row.id))
 

@@ -276,7 +276,9 @@ def _receive(connection: Connection, mails: Sequence[Sequence[Received]]) -> lis
 
 
 def _is_first(by_id: dict[str, Received], received: Received) -> bool:
-    return by_id.setdefault(received.id, received) is received
+    known = len(by_id)
+    by_id.setdefault(received.id, received)
+    return len(by_id) > known
 
 
 def _insert_items(connection: Connection, by_id: dict[str, Received]) -> Collection[str]:

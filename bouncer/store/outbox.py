@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from bouncer.events import Message
 from bouncer.records import Delivery, DeliveryState, Subscriber, deliveries_of
 from bouncer.store.database import Database
-from bouncer.store.page import Page, checked_limit, newest_first_key, page_of
+from bouncer.store.page import Page, checked_limit, older_than, page_of
 from bouncer.store.schema import deliveries, microseconds
 from bouncer.store.statements import Insert
 from bouncer.store.text import clean
@@ -100,7 +100,6 @@ class Outbox:
         state: DeliveryState | None = None,
     ) -> Page[Delivery]:
         """Deliveries, newest first. ValueError: the cursor is not ours."""
-        key = tuple_(deliveries.c.created_at, deliveries.c.id)
         query = select(deliveries).order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc())
         query = query.limit(checked_limit(limit) + 1)
         if endpoint is not None:
@@ -108,7 +107,7 @@ class Outbox:
         if state is not None:
             query = query.where(deliveries.c.state == state.value)
         if cursor is not None:
-            query = query.where(key < tuple_(*newest_first_key(cursor)))
+            query = query.where(older_than(cursor, deliveries.c.created_at, deliveries.c.id))
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return page_of(rows, limit, _delivery, lambda row: (microseconds(row.created_at), row.id))
 

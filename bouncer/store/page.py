@@ -7,8 +7,9 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Column, ColumnElement, literal, tuple_
 
 from bouncer.store.schema import moment
 from bouncer.store.text import clean
@@ -66,13 +67,14 @@ def key_of(cursor: str, *types: type[str] | type[int]) -> tuple[Any, ...]:
     return tuple(key)
 
 
-def newest_first_key(cursor: str) -> tuple[datetime, str]:
-    """The time and the id in the cursor of a list that has the newest first."""
-    at, id_ = key_of(cursor, int, str)
+def older_than(cursor: str, at: Column[Any], id_: Column[Any]) -> ColumnElement[bool]:
+    """What follows a cursor where these columns are sorted with the newest first."""
+    key = key_of(cursor, int, str)
     try:
-        return moment(at), id_
+        since = moment(key[0])
     except OverflowError as error:
         raise ValueError("this is not a cursor of ours") from error
+    return tuple_(at, id_) < tuple_(literal(since, at.type), literal(key[1]))
 
 
 def _storable(part: str | int) -> bool:

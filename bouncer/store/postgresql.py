@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 from sqlalchemy import Connection, text
@@ -48,7 +48,9 @@ def dsn_of(url: str) -> str:
         for key, value in parse_qsl(parts.query, keep_blank_values=True)
         if key not in _LIBPQ_ONLY
     ]
-    return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(query, safe="/:")))
+    # Not by urlunsplit, which loses the slashes of a URL that has no host.
+    dsn = f"postgresql://{parts.netloc}{parts.path}"
+    return f"{dsn}?{urlencode(query, safe='/:')}" if query else dsn
 
 
 class Postgresql(Database):
