@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _CROWDED = 0.8  # of the connections: from here on nobody may idle for long
 _CROWDED_IDLE_SECONDS = 10.0
 _HANDSHAKE_SECONDS = 60.0
+_HELD_MESSAGES = 24  # of the largest size: what may be in memory, half received
 
 SHUTTING_DOWN = "421 4.3.2 Shutting down, try again later"
 
@@ -43,7 +44,7 @@ class Outcome(StrEnum):
     QUIT = "quit"
     LOST = "lost"  # the client left without QUIT
     TIMEOUT = "timeout"
-    CROWDED = "crowded"  # too many connections, in all or from its network
+    CROWDED = "crowded"  # too many connections, in all or from its network; or too much mail
     TOO_MUCH = "too_much"  # commands, errors, messages or octets
     EARLY_TALKER = "early_talker"
     PROTOCOL = "protocol"  # not SMTP, or a trick
@@ -57,6 +58,7 @@ class Refusal(StrEnum):
 
     FOREIGN_RECIPIENT = "foreign_recipient"
     TOO_LARGE = "too_large"
+    OVERLOAD = "overload"  # too many octets being received at once
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_FULL = "store_full"
     INTERNAL_ERROR = "internal_error"
@@ -81,7 +83,9 @@ class Limits:
     def __init__(self, config: Smtp) -> None:
         limits = config.limits
         self.message_bytes = config.max_message_bytes
+        self.held_bytes = config.max_message_bytes * _HELD_MESSAGES
         self.connections = limits.connections
+        self.fair_bytes = self.held_bytes // limits.connections  # small mail is never put off
         self.connections_per_network = limits.connections_per_network
         self.exempt = tuple(ipaddress.ip_network(network) for network in limits.exempt)
         self.recipients = limits.recipients
@@ -131,6 +135,7 @@ class Door:
         self.offers_tls = config.tls is not None
         self.tls = _tls(config, metrics)
         self.stopping = False
+        self.held = 0  # octets of messages not yet complete
         self.addresses: list[tuple[str, int]] = []
         self._servers: list[asyncio.Server] = []
         self._accept = config.drain_accept

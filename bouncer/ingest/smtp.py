@@ -375,31 +375,39 @@ class SmtpSession(SMTP):
             self._hang_up("554 5.5.0 You sent data before you were asked", Outcome.EARLY_TALKER)
         else:
             self._say("354 End with CR LF . CR LF")
-            octets = await self._message()
-            began = perf_counter()
-            await self._keep(octets)
-            self.door.counts.store_seconds(perf_counter() - began)
+            await self._keep(await self._message())
             self.envelope = self._create_envelope()
 
     async def _message(self) -> bytes:
         """The octets up to CRLF.CRLF, and by nothing else, with their dots unstuffed."""
         buffer = self._buffer
         buffer += b"\r\n"  # So that a dot in the first line is found like any other.
-        self._since = self.loop.time()
-        self._data_mark = scanned = 0
-        while (end := buffer.find(_END, max(scanned - len(_END), 0))) < 0:
-            scanned = len(buffer)
-            if scanned > self.limits.message_bytes + _SPARE:
-                self._too_large()
-                self._hang_up("552 5.3.4 Message too large", Outcome.TOO_MUCH)
-                raise _Gone
-            await self._more()
+        self._since, self._data_mark = self.loop.time(), 0
+        end = await self._end_of_message(buffer)
         self._since = self._data_mark = None
         # A large buffer goes back to the system as a whole; what is pipelined behind stays.
         self._buffer = buffer[end + len(_END) :]
         with memoryview(buffer) as view:
-            octets = bytes(view[: end + 2])
-        return octets.replace(b"\r\n.", b"\r\n")[2:]
+            octets = bytes(view[2 : end + 2]).replace(b"\r\n.", b"\r\n")
+        return octets.removeprefix(b".")
+
+    async def _end_of_message(self, buffer: bytearray) -> int:
+        scanned = held = 0
+        try:
+            while (end := buffer.find(_END, max(scanned - len(_END), 0))) < 0:
+                scanned = len(buffer)
+                self.door.held += scanned - held
+                held = scanned
+                if scanned > self.limits.message_bytes + _SPARE:
+                    self._too_large()
+                    self._hang_up("552 5.3.4 Message too large", Outcome.TOO_MUCH)
+                elif self.door.held > self.limits.held_bytes and scanned > self.limits.fair_bytes:
+                    self.door.counts.refused[Refusal.OVERLOAD]()
+                    self._hang_up("452 4.3.1 Too much mail at once, try later", Outcome.CROWDED)
+                await self._more()
+        finally:
+            self.door.held -= held
+        return end
 
     def _too_large(self) -> None:
         self.door.counts.refused[Refusal.TOO_LARGE]()
@@ -410,6 +418,7 @@ class SmtpSession(SMTP):
             self._too_large()
             self._refuse("552 5.3.4 Message too large")
             return
+        began = perf_counter()
         items = self._items(octets)
         try:
             new = await self.door.inbox.receive(items)
@@ -421,6 +430,7 @@ class SmtpSession(SMTP):
             log.exception("a message of %s could not be stored", self._peer)
             self._not_kept(Refusal.INTERNAL_ERROR, _OUR_FAULT)
         else:
+            self.door.counts.store_seconds(perf_counter() - began)
             self._kept(items, new)
 
     def _items(self, octets: bytes) -> list[Received]:

@@ -34,6 +34,7 @@ class Client(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.received = bytearray()
         self.closed = False
+        self.lost = False
         self._news = asyncio.Event()
 
     @classmethod
@@ -59,7 +60,7 @@ class Client(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
+        self.closed = self.lost = True
         self._news.set()
 
     async def send(self, octets: bytes) -> None:
@@ -123,4 +124,5 @@ class Client(asyncio.Protocol):
         self.transport.abort()
 
     def close(self) -> None:
-        self.transport.abort()
+        if not self.lost:
+            self.transport.abort()

@@ -280,3 +280,22 @@ async def test_a_250_means_that_the_store_has_it(door: Opening, tmp_path: Path) 
                 client.close()
     finally:
         await store.close()
+
+
+async def test_many_large_messages_at_once_are_put_off_before_memory_is_full(door: Opening) -> None:
+    async with door(MemoryInbox(), max_message_bytes=10_000) as opened:
+        clients = [await greeted(opened) for _ in range(26)]
+        for client in clients:
+            await client.send(b"MAIL FROM:<>\r\nRCPT TO:<b+2@bounces.example>\r\nDATA\r\n")
+            while not (await client.reply()).startswith("354 "):
+                pass
+            await client.send(b"x" * 9_990)
+        await until(lambda: clients[-1].closed)
+        assert (await clients[-1].reply()).startswith("452 4.3.1 ")
+        clients.pop().close()
+        for client in clients:
+            if not client.closed:
+                await client.send(b"\r\n.\r\n")
+                assert (await client.reply()).startswith(("250 ", "452 "))
+            client.close()
+        await until(lambda: opened.held == 0)
