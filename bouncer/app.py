@@ -103,7 +103,7 @@ class Service:
             stack.push_async_callback(store.close)
             readers = self._readers(stack)
             gauges = Gauges(store, self._metrics, [n for n, _ in endpoints], self._clock)
-            http = await stack.enter_async_context(self._http(store, gauges))
+            http = await stack.enter_async_context(self._http(store, readers, gauges))
             workers = self._workers(store, readers)
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(work(), name=name) for name, work in workers.items()]
@@ -118,7 +118,7 @@ class Service:
         settings = self._config.pipeline
         domains = {d.bounce_domain: d.sending_domains for d in self._config.domains}
         limits = ReaderLimits(settings.reader_memory_bytes, settings.reader_timeout)
-        readers = ReaderPool(settings.readers, domains, limits)
+        readers = ReaderPool(settings.readers, domains, limits, self._config.rules.directories)
         stack.push_async_callback(readers.close)
         return readers
 
@@ -166,10 +166,13 @@ class Service:
                 await door.drain(immediately=True)
 
     @contextlib.asynccontextmanager
-    async def _http(self, store: Store, gauges: Gauges) -> AsyncIterator[tuple[str, int]]:
+    async def _http(
+        self, store: Store, readers: ReaderPool, gauges: Gauges
+    ) -> AsyncIterator[tuple[str, int]]:
         """The api port, and the metrics port where it is another."""
         services = Services(
             store=store,
+            explain=readers.explain,
             readiness=lambda: self._problems(store),
             render_metrics=gauges.render,
             check_dnsbl=lambda targets: monitor.check(targets, self._config.dnsbl),

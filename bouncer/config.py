@@ -349,6 +349,12 @@ class Pipeline(Section):
     )
 
 
+class Rules(Section):
+    directories: tuple[Path, ...] = Field(
+        default=(), description="of your own rule files (*.toml), which are tried before ours"
+    )
+
+
 class Log(Section):
     format: Literal["auto", "text", "json"] = Field(
         default="auto", description="auto: text on a terminal, json elsewhere"
@@ -378,6 +384,7 @@ class Config(BaseSettings):
     api: Api = Field(default_factory=Api)
     metrics: MetricsListen = Field(default_factory=MetricsListen)
     pipeline: Pipeline = Field(default_factory=Pipeline)
+    rules: Rules = Field(default_factory=Rules)
     log: Log = Field(default_factory=Log)
 
     @classmethod

@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import BinaryIO
 
 from pydantic import TypeAdapter
@@ -22,12 +23,14 @@ from pydantic import TypeAdapter
 from bouncer.classify import rules
 from bouncer.errors import ReaderDied
 from bouncer.events import Event, Source
+from bouncer.explaining import Explanation, explain_arrival
 from bouncer.reading import Arrival, Domains, Reading, read_arrival
 from bouncer.records import InboxItem, MediaType
 from bouncer.reports.report import Format
 
 _LENGTH = struct.Struct("!I")
 _EVENTS: TypeAdapter[tuple[Event, ...]] = TypeAdapter(tuple[Event, ...])
+_EXPLANATIONS: TypeAdapter[tuple[Explanation, ...]] = TypeAdapter(tuple[Explanation, ...])
 _MAX_ANSWER_BYTES = 64 * 2**20
 _START_SECONDS = 30
 
@@ -43,10 +46,13 @@ class ReaderLimits:
 class Reader:
     """One reader process. Started when it is first needed, and again after it died."""
 
-    def __init__(self, domains: Domains, limits: ReaderLimits) -> None:
-        self._settings = json.dumps(
-            {"domains": dict(domains), "memory_bytes": limits.memory_bytes}
-        ).encode()
+    def __init__(self, domains: Domains, limits: ReaderLimits, rules: Sequence[Path] = ()) -> None:
+        settings = {
+            "domains": dict(domains),
+            "rules": [str(directory) for directory in rules],
+            "memory_bytes": limits.memory_bytes,
+        }
+        self._settings = json.dumps(settings).encode()
         self._timeout = limits.timeout.total_seconds()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -68,19 +74,7 @@ class Reader:
     async def read(self, items: Sequence[InboxItem]) -> list[Reading]:
         """What these messages are. Raises ReaderDied when the process did not survive them."""
         await self.start()
-        arrivals = [
-            {
-                "id": item.id,
-                "recipient": item.recipient,
-                "source": item.source,
-                "received_at": item.received_at.isoformat(),
-                "media_type": item.media_type,
-                "size": len(item.octets),
-            }
-            for item in items
-        ]
-        request = json.dumps(arrivals).encode()
-        answer = await self._ask(request, *(i.octets for i in items), seconds=self._timeout)
+        answer = await self._ask_about("read", items)
         try:
             readings = [
                 Reading(
@@ -98,6 +92,16 @@ class Reader:
             raise ReaderDied("a reader answered for other messages than it was given")
         return readings
 
+    async def explain(self, item: InboxItem) -> Explanation:
+        """How this message is judged, step by step. Raises ReaderDied."""
+        await self.start()
+        answer = await self._ask_about("explain", [item])
+        try:
+            return _EXPLANATIONS.validate_json(answer)[0]
+        except ValueError as error:
+            await self.kill()
+            raise ReaderDied("a reader answered nonsense") from error
+
     async def kill(self) -> None:
         """Ends the process at once; the next call starts another."""
         process, self._process = self._process, None
@@ -105,6 +109,21 @@ class Reader:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+    async def _ask_about(self, verb: str, items: Sequence[InboxItem]) -> bytes:
+        arrivals = [
+            {
+                "id": item.id,
+                "recipient": item.recipient,
+                "source": item.source,
+                "received_at": item.received_at.isoformat(),
+                "media_type": item.media_type,
+                "size": len(item.octets),
+            }
+            for item in items
+        ]
+        request = json.dumps({"verb": verb, "arrivals": arrivals}).encode()
+        return await self._ask(request, *(i.octets for i in items), seconds=self._timeout)
 
     async def _ask(self, request: bytes, *octets: bytes, seconds: float) -> bytes:
         process = self._process
@@ -132,8 +151,10 @@ class Reader:
 class ReaderPool:
     """Readers to borrow, each by one worker at a time."""
 
-    def __init__(self, count: int, domains: Domains, limits: ReaderLimits) -> None:
-        self._readers = [Reader(domains, limits) for _ in range(count)]
+    def __init__(
+        self, count: int, domains: Domains, limits: ReaderLimits, rules: Sequence[Path] = ()
+    ) -> None:
+        self._readers = [Reader(domains, limits, rules) for _ in range(count)]
         self._free: asyncio.Queue[Reader] = asyncio.Queue()
         for reader in self._readers:
             self._free.put_nowait(reader)
@@ -150,6 +171,11 @@ class ReaderPool:
             yield reader
         finally:
             self._free.put_nowait(reader)
+
+    async def explain(self, item: InboxItem) -> Explanation:
+        """How this message is judged, step by step. Raises ReaderDied."""
+        async with self.reader() as reader:
+            return await reader.explain(item)
 
     async def close(self) -> None:
         """Ends all of them."""
@@ -170,7 +196,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # the pipe's end is what stops a reader
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     settings = json.loads(_receive(source))
-    ruleset = rules.load()
+    ruleset = rules.load([Path(directory) for directory in settings["rules"]])
     limit = settings["memory_bytes"]
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -178,27 +204,35 @@ def main() -> None:
     _send(sink, ruleset.version.encode())
     with contextlib.suppress(EOFError):
         while True:
-            batch = json.loads(_receive(source))
-            answers = [_answer(source, arrival, domains, ruleset) for arrival in batch]
+            request = json.loads(_receive(source))
+            answer = _explained if request["verb"] == "explain" else _read
+            answers = [
+                answer(_exactly(source, int(each["size"])), _arrival(each), domains, ruleset)
+                for each in request["arrivals"]
+            ]
             _send(sink, json.dumps(answers).encode())
 
 
-def _answer(
-    source: BinaryIO, arrival: dict[str, str], domains: Domains, ruleset: rules.Ruleset
-) -> dict[str, object]:
-    octets = _exactly(source, int(arrival["size"]))
-    reading = read_arrival(
-        octets,
-        Arrival(
-            id=arrival["id"],
-            recipient=arrival["recipient"],
-            source=Source(arrival["source"]),
-            received_at=datetime.fromisoformat(arrival["received_at"]),
-            media_type=MediaType(arrival["media_type"]),
-        ),
-        domains,
-        ruleset,
+def _arrival(each: dict[str, str]) -> Arrival:
+    return Arrival(
+        id=each["id"],
+        recipient=each["recipient"],
+        source=Source(each["source"]),
+        received_at=datetime.fromisoformat(each["received_at"]),
+        media_type=MediaType(each["media_type"]),
     )
+
+
+def _explained(
+    octets: bytes, arrival: Arrival, domains: Domains, ruleset: rules.Ruleset
+) -> dict[str, object]:
+    return explain_arrival(octets, arrival, domains, ruleset).model_dump(mode="json")
+
+
+def _read(
+    octets: bytes, arrival: Arrival, domains: Domains, ruleset: rules.Ruleset
+) -> dict[str, object]:
+    reading = read_arrival(octets, arrival, domains, ruleset)
     return {
         "format": reading.format,
         "events": _EVENTS.dump_python(reading.events, mode="json", by_alias=True),

@@ -45,8 +45,16 @@ def read_arrival(octets: bytes, arrival: Arrival, domains: Domains, rules: Rules
 
     What nobody can read is one event `unrecognised` with a null recipient.
     """
-    is_reply = arrival.media_type is MediaType.SMTP_REPLY
-    report = read_smtp_reply(octets) if is_reply else read(octets)
+    return reading_of(report_of(octets, arrival.media_type), arrival, domains, rules)
+
+
+def report_of(octets: bytes, media_type: MediaType) -> Report:
+    """What the octets say, before anything is judged."""
+    return read_smtp_reply(octets) if media_type is MediaType.SMTP_REPLY else read(octets)
+
+
+def reading_of(report: Report, arrival: Arrival, domains: Domains, rules: Ruleset) -> Reading:
+    """The events of a report: one for each of its recipients, in order."""
     if not report.recipients:
         events: tuple[Event, ...] = (unrecognised(arrival, rules.version, report.defects),)
     else:

@@ -11,8 +11,10 @@ from bouncer.api.paging import cursors
 from bouncer.api.problems import answers
 from bouncer.api.services import Use
 from bouncer.classify.category import BounceClass, Category
+from bouncer.errors import ReaderDied
 from bouncer.events import Event
-from bouncer.records import MediaType
+from bouncer.explaining import Explanation
+from bouncer.records import InboxItem, MediaType
 from bouncer.reports.report import Format, Kind
 from bouncer.store.events import EventFilter
 
@@ -95,6 +97,39 @@ async def get_raw(services: Use, id: EventId) -> Response:  # noqa: A002 - the n
             "Content-Security-Policy": "sandbox; default-src 'none'",
         },
     )
+
+
+@router.get("/{id}/explain", summary="How it was decided", responses=answers(404, 410, 422, 503))
+async def explain_event(services: Use, id: EventId) -> Explanation:  # noqa: A002 - as callers see it
+    """The message read again: readers asked, fields believed, rules that fitted (the first won).
+
+    By the rules of now: `ruleset` tells whether they are those of the event. 410 once the message
+    is not kept any more.
+    """
+    event = await _event(services, id)
+    item = event.id.rpartition("-")[0]
+    octets = await services.store.inbox.octets(item)
+    if octets is None:
+        raise HTTPException(410, "the message is not kept any more")
+    reply = event.format is Format.SMTP_REPLY
+    try:
+        return await services.explain(
+            InboxItem(
+                id=item,
+                source=event.source,
+                recipient=event.return_path or "",
+                sender="",
+                octets=octets,
+                received_at=event.received_at,
+                media_type=MediaType.SMTP_REPLY if reply else MediaType.MAIL,
+                peer=None,
+                attempts=0,
+                crashes=0,
+                claim="",
+            )
+        )
+    except ReaderDied as error:
+        raise HTTPException(503, "the message is more than a reader process survives") from error
 
 
 async def _event(services: Use, event: str) -> Event:

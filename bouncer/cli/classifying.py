@@ -15,8 +15,10 @@ from rich.progress import Progress
 
 from bouncer.classify import rules
 from bouncer.classify.rules import Ruleset
+from bouncer.cli.configuration import ConfigOption, loaded
 from bouncer.cli.output import Format, FormatOption, chosen, fail, print_table
 from bouncer.clock import now
+from bouncer.errors import ConfigurationError
 from bouncer.events import Source
 from bouncer.reading import Arrival, read_arrival
 from bouncer.records import digest_of, item_id
@@ -49,6 +51,7 @@ def classify(
         typer.Argument(help="Files, directories, Maildirs, mboxes; - for standard input."),
     ],
     format_: FormatOption = None,
+    config: ConfigOption = None,
 ) -> None:
     """Says what messages are: bounces, complaints, auto-replies; whose, hard or soft, and why.
 
@@ -57,7 +60,7 @@ def classify(
     for path in paths:
         if path != "-" and not Path(path).exists():
             fail(f"{path}: there is no such file")
-    answers = _answers(_progress(list(_sources(paths))), rules.load())
+    answers = _answers(_progress(list(_sources(paths))), _ruleset(config))
     failed = False
     rows: list[dict[str, Any]] = []
     form = chosen(format_)
@@ -75,6 +78,13 @@ def classify(
         ]
         print_table(events, _COLUMNS, nothing="no messages")
     raise typer.Exit(1 if failed else 0)
+
+
+def _ruleset(config: Path | None) -> Ruleset:
+    try:
+        return rules.load(loaded(config).rules.directories)
+    except ConfigurationError as error:
+        fail(*error.faults)
 
 
 def _answers(
@@ -146,6 +156,13 @@ def _messages(shown: str, path: Path | None) -> Iterator[Found]:
         return
     for number, part in enumerate(parts, start=1):
         yield Found(f"{shown}#{number}", part, modified)
+
+
+def messages_of(path: str) -> Iterator[Found]:
+    """The messages of one file, or of standard input."""
+    if path != "-" and not Path(path).is_file():
+        fail(f"{path}: there is no such file")
+    yield from _messages(path, None if path == "-" else Path(path))
 
 
 def _mbox(octets: bytes) -> list[bytes]:

@@ -19,6 +19,7 @@ from bouncer.config import Config
 from bouncer.errors import ConfigurationError
 from bouncer.events import Event, ListingState, Severity, Source
 from bouncer.metrics import Metrics
+from bouncer.reader import ReaderLimits, ReaderPool
 from bouncer.records import Finished, Received, Subscriber, digest_of, event_id
 from bouncer.reports.report import Format, Kind
 from bouncer.store.store import Store
@@ -121,8 +122,10 @@ async def running(
         await asyncio.sleep(0.05)
         return [Looked(target) for target in targets]
 
+    readers = ReaderPool(1, {}, ReaderLimits())
     services = Services(
         store=store,
+        explain=readers.explain,
         readiness=readiness,
         render_metrics=render,
         check_dnsbl=check,
@@ -138,6 +141,7 @@ async def running(
         ):
             yield Api(http, store, clock, metrics, problems)
     finally:
+        await readers.close()
         await store.close()
 
 

@@ -20,7 +20,7 @@ COMMANDS = (
 
 
 def run(
-    *arguments: str | Path, folder: Path | None = None, **environ: str
+    *arguments: str | Path, folder: Path | None = None, environ: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("BOUNCER")}
     return subprocess.run(
@@ -29,7 +29,7 @@ def run(
         text=True,
         timeout=60,
         cwd=folder,
-        env={**clean, **environ},
+        env={**clean, **(environ or {})},
     )
 
 
@@ -55,7 +55,7 @@ def test_a_good_configuration_says_so(tmp_path: Path) -> None:
     path = tmp_path / "bouncer.yaml"
     path.write_text("retention: {raw_days: 3}\n")
     assert run("check-config", path).returncode == 0
-    assert run("check-config", BOUNCER_CONFIG=str(path)).returncode == 0
+    assert run("check-config", environ={"BOUNCER_CONFIG": str(path)}).returncode == 0
 
 
 def test_check_config_knows_what_is_wrong_with_targets_and_zones(tmp_path: Path) -> None:
@@ -81,16 +81,18 @@ def test_a_role_that_is_not_there_is_a_wrong_call(tmp_path: Path) -> None:
 
 def test_suppressions_go_out_and_come_back(tmp_path: Path) -> None:
     store = {"BOUNCER__STORE__URL": f"sqlite:///{tmp_path}/one.db"}
-    assert run("suppressions", "add", "A@b.test", **store).returncode == 0
+    assert run("suppressions", "add", "A@b.test", environ=store).returncode == 0
     assert (
-        run("suppressions", "add", "c@b.test", "--sending-domain", "x.test", **store).returncode
+        run(
+            "suppressions", "add", "c@b.test", "--sending-domain", "x.test", environ=store
+        ).returncode
         == 0
     )
-    exported = run("suppressions", "export", **store).stdout
+    exported = run("suppressions", "export", environ=store).stdout
     (tmp_path / "list.csv").write_text(exported)
     other = {"BOUNCER__STORE__URL": f"sqlite:///{tmp_path}/two.db"}
-    assert "2 added" in run("suppressions", "import", tmp_path / "list.csv", **other).stderr
-    found = json.loads(run("suppressions", "list", **other).stdout)
+    assert "2 added" in run("suppressions", "import", tmp_path / "list.csv", environ=other).stderr
+    found = json.loads(run("suppressions", "list", environ=other).stdout)
     assert {(s["address"], s["sending_domain"]) for s in found} == {
         ("a@b.test", None),
         ("c@b.test", "x.test"),
@@ -105,7 +107,7 @@ def test_a_bad_line_of_a_csv_is_named(tmp_path: Path) -> None:
 
 
 def test_a_store_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
-    done = run("events", "list", BOUNCER__STORE__URL="sqlite:////nowhere/at/all.db")
+    done = run("events", "list", environ={"BOUNCER__STORE__URL": "sqlite:////nowhere/at/all.db"})
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("bouncer: ")

@@ -1,0 +1,149 @@
+"""How a message came to be judged: which reader, which fields believed, which rules fitted."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bouncer.classify.category import BounceClass, Category
+from bouncer.classify.rules import Rule, Ruleset
+from bouncer.events import Event
+from bouncer.mail.message import Message
+from bouncer.reading import Arrival, Domains, reading_of, report_of
+from bouncer.records import MediaType
+from bouncer.reports.read import READERS
+from bouncer.reports.report import Format, ReportedRecipient
+
+
+class Explained(BaseModel):
+    """Part of an explanation."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Evidence(Explained):
+    """Where status and reply code come from. Null is what the message does not say."""
+
+    status_field: str | None = Field(description="the Status field of the delivery status")
+    reply: str | None = Field(description="the remote server's words")
+    reply_status: str | None = Field(description="the enhanced status in those words")
+    reply_code: int | None
+    reply_host: str | None
+    believed_status: str | None
+    because: str = Field(description="why that status was believed")
+
+
+class FittingRule(Explained):
+    """A rule that fitted, in the order of trying: the first one decided."""
+
+    id: str
+    decided: bool
+    category: Category
+    class_: Annotated[BounceClass | None, Field(alias="class")] = Field(
+        description="where the rule overrides it"
+    )
+    pattern: str | None
+    status: tuple[str, ...]
+    code: tuple[str, ...]
+    file: str
+    source: str
+    reason: str | None
+
+
+class ExplainedEvent(Explained):
+    """One event, and what led to it."""
+
+    event: Event
+    evidence: Evidence
+    rules: tuple[FittingRule, ...]
+
+
+class Explanation(Explained):
+    """One message, step by step."""
+
+    readers: tuple[str, ...] = Field(description="readers asked, in order: the last one took it")
+    format: Format
+    defects: tuple[str, ...]
+    ruleset: str
+    events: tuple[ExplainedEvent, ...]
+
+
+def explain_arrival(
+    octets: bytes, arrival: Arrival, domains: Domains, rules: Ruleset
+) -> Explanation:
+    """The events that `read_arrival` gives, with what led to each."""
+    report = report_of(octets, arrival.media_type)
+    reading = reading_of(report, arrival, domains, rules)
+    return Explanation(
+        readers=_readers_asked(octets, arrival.media_type),
+        format=reading.format,
+        defects=reading.defects,
+        ruleset=rules.version,
+        events=tuple(
+            ExplainedEvent(
+                event=event,
+                evidence=_evidence(reported),
+                rules=tuple(
+                    _fitting(rule, decided=number == 0)
+                    for number, rule in enumerate(rules.explain(report, reported).fitting)
+                ),
+            )
+            for event, reported in zip(reading.events, report.recipients, strict=False)
+        ),
+    )
+
+
+def _readers_asked(octets: bytes, media_type: MediaType) -> tuple[str, ...]:
+    if media_type is MediaType.SMTP_REPLY:
+        return ("smtp_reply",)
+    message, asked = Message(octets), []
+    for reader in READERS:
+        asked.append(reader.__module__.rpartition(".")[2] + "." + reader.__name__)
+        if reader(message) is not None:
+            break
+    else:
+        asked.append("nobody")
+    return tuple(asked)
+
+
+def _evidence(reported: ReportedRecipient) -> Evidence:
+    reply = reported.reply
+    return Evidence(
+        status_field=reported.status,
+        reply=reply.text if reply else None,
+        reply_status=reply.status if reply else None,
+        reply_code=reported.smtp_code,
+        reply_host=reply.host if reply else None,
+        believed_status=reported.believed_status,
+        because=_because(reported),
+    )
+
+
+def _because(reported: ReportedRecipient) -> str:
+    quoted = reported.reply.status if reported.reply else None
+    believed = reported.believed_status
+    if believed is None:
+        return "the message has no enhanced status"
+    if quoted is None:
+        return "the Status field; the server's words have no enhanced status"
+    if reported.status is None:
+        return "the server's words; there is no Status field"
+    if quoted == reported.status:
+        return "the Status field and the server's words agree"
+    if believed == quoted:
+        return "the server's words, over a Status field that the reporting MTA filled in"
+    return "the Status field: the server's words say no more than its class"
+
+
+def _fitting(rule: Rule, *, decided: bool) -> FittingRule:
+    return FittingRule(
+        id=rule.id,
+        decided=decided,
+        category=rule.category,
+        class_=rule.class_,
+        pattern=rule.pattern,
+        status=rule.status,
+        code=rule.code,
+        file=rule.file.name,
+        source=rule.source,
+        reason=rule.reason,
+    )

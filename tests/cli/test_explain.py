@@ -1,0 +1,56 @@
+"""`bouncer explain` and `bouncer check-rules`."""
+
+import json
+from pathlib import Path
+
+from tests.cli.test_commands import run
+
+EXAMPLE = Path(__file__).parents[2] / "docs/examples/first-bounce.eml"
+OWN_RULE = """
+[[rule]]
+id = "own.gone"
+category = "recipient_moved"
+pattern = "there is no such user here"
+examples = ["550 5.1.1 there is no such user here"]
+source = "our own postmaster"
+"""
+
+
+def test_a_message_is_explained_step_by_step(tmp_path: Path) -> None:
+    explained = json.loads(run("explain", EXAMPLE, folder=tmp_path).stdout)
+    (one,) = explained["events"]
+    assert (explained["format"], one["event"]["category"]) == ("dsn", "recipient_unknown")
+    assert one["evidence"]["reply_code"] == 550
+    shown = run("explain", "--format", "table", EXAMPLE, folder=tmp_path).stdout
+    assert "gone@receiver.example" in shown
+    assert f"decided   {one['rules'][0]['id']}" in shown
+
+
+def test_an_operators_rule_decides_before_ours(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules/own.toml").write_text(OWN_RULE)
+    directories = json.dumps([str(tmp_path / "rules")])
+    environ = {"BOUNCER__RULES__DIRECTORIES": directories}
+    explained = json.loads(run("explain", EXAMPLE, folder=tmp_path, environ=environ).stdout)
+    (one,) = explained["events"]
+    assert (one["event"]["rule"], one["event"]["category"]) == ("own.gone", "recipient_moved")
+    assert run("check-rules", folder=tmp_path, environ=environ).returncode == 0
+    classified = run("classify", "--format", "jsonl", EXAMPLE, folder=tmp_path, environ=environ)
+    assert json.loads(classified.stdout)["events"][0]["rule"] == "own.gone"
+
+
+def test_the_faults_of_a_rule_file_are_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(OWN_RULE.replace("recipient_moved", "gone_away"))
+    done = run("check-rules", path, folder=tmp_path)
+    assert done.returncode == 1
+    assert str(path) in done.stderr
+    assert "category" in done.stderr
+    path.write_text(OWN_RULE.replace('there is no such user here"]', 'welcome"]'))
+    done = run("check-rules", path, folder=tmp_path)
+    assert (done.returncode, "own.gone" in done.stderr) == (1, True)
+
+
+def test_our_own_rules_have_no_fault(tmp_path: Path) -> None:
+    done = run("check-rules", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "the packaged rules: no fault\n")
