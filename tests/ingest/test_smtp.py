@@ -299,3 +299,17 @@ async def test_many_large_messages_at_once_are_put_off_before_memory_is_full(doo
                 assert (await client.reply()).startswith(("250 ", "452 "))
             client.close()
         await until(lambda: opened.held == 0)
+
+
+async def test_an_unfinished_handshake_holds_up_no_shutdown(
+    door: Opening, certificate: Tls, metrics: Metrics
+) -> None:
+    async with door(MemoryInbox(), tls=certificate) as opened:
+        client = await greeted(opened)
+        assert (await client.ask("STARTTLS")).startswith("220 ")
+        async with asyncio.timeout(5):
+            await opened.drain(immediately=True)
+            await client.end()
+        client.close()
+    assert sample(metrics, "smtp_sessions") == 0
+    assert sample(metrics, "smtp_connections_total", outcome="tls_failed") == 1
