@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Protocol
 
+from bouncer import __version__
 from bouncer.clock import Clock, now
 from bouncer.errors import ReaderDied, StoreUnavailable
 from bouncer.events import Event
@@ -59,6 +60,7 @@ async def run(
 ) -> None:
     """Works the inbox until cancelled. Two workers a reader keep it busy while one commits."""
     ruleset = await readers.start()
+    metrics.build_info.labels(__version__, ruleset).set(1)
     async with asyncio.TaskGroup() as tasks:
         for number in range(workers):
             worker = Worker(inbox, readers, metrics, ruleset, lease, clock)
