@@ -23,6 +23,7 @@ from bouncer.events import Source
 from bouncer.reading import Arrival, read_arrival
 from bouncer.records import digest_of, item_id
 
+_SINGLE = (".eml", ".msg")  # what is named so is one message, whatever stands in it
 _MAILDIR = ("cur", "new", "tmp")
 _DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -150,7 +151,8 @@ def _messages(shown: str, path: Path | None) -> Iterator[Found]:
     except OSError as error:
         yield Found(shown, None, now(), error.strerror)
         return
-    parts = _mbox(octets)
+    single = path is not None and path.suffix.lower() in _SINGLE
+    parts = [octets] if single else _mbox(octets)
     if len(parts) < 2:
         yield Found(shown, octets, modified)
         return

@@ -64,6 +64,12 @@ def test_each_message_of_an_mbox_has_a_number(tmp_path: Path) -> None:
     assert [a["events"][0]["kind"] for a in answers] == ["bounce", "unrecognised"]
 
 
+def test_what_is_named_eml_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "two.eml").write_bytes(SEPARATOR + EXAMPLE + b"\n" + SEPARATOR + LETTER + b"\n")
+    (answer,) = classify(tmp_path)
+    assert answer["path"].endswith("/two.eml")
+
+
 def test_one_message_with_a_separator_is_no_mbox(tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(SEPARATOR + EXAMPLE)
     (answer,) = classify(tmp_path / "one")
