@@ -1,7 +1,9 @@
 """`bouncer classify`: reads messages from files and prints what they are. Needs no store."""
 
 import json
+import os
 import re
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.progress import Progress
 
@@ -19,9 +22,10 @@ from bouncer.cli.configuration import ConfigOption, loaded
 from bouncer.cli.output import Format, FormatOption, chosen, fail, print_table
 from bouncer.clock import now
 from bouncer.errors import ConfigurationError
-from bouncer.events import Source
+from bouncer.events import Event, Source
 from bouncer.reading import Arrival, read_arrival
 from bouncer.records import digest_of, item_id
+from bouncer.reports.report import Format as ReportFormat
 
 _SINGLE = (".eml", ".msg")  # what is named so is one message, whatever stands in it
 _MAILDIR = ("cur", "new", "tmp")
@@ -46,6 +50,18 @@ class Found:
     error: str | None = None
 
 
+class Answer(BaseModel):
+    """What one message is, as it is printed."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    path: str
+    format: ReportFormat | None = None
+    events: tuple[Event, ...] = ()
+    defects: tuple[str, ...] = ()
+    error: str | None = None
+
+
 def classify(
     paths: Annotated[
         list[str],
@@ -62,23 +78,26 @@ def classify(
         if path != "-" and not Path(path).exists():
             fail(f"{path}: there is no such file")
     answers = _answers(_progress(list(_sources(paths))), _ruleset(config))
-    failed = False
-    rows: list[dict[str, Any]] = []
     form = chosen(format_)
+    rows: list[Answer] = []
+    failed = False
     for answer in answers:
-        failed = failed or answer["error"] is not None
+        failed = failed or answer.error is not None
         if form is Format.JSONL:
-            sys.stdout.write(_line(answer))
+            sys.stdout.write(answer.model_dump_json() + "\n")
         else:
             rows.append(answer)
     if form is Format.JSON:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps([r.model_dump(mode="json") for r in rows], indent=2, ensure_ascii=False))
     elif form is Format.TABLE:
-        events = [
-            {"path": r["path"], "kind": r["error"], **e} for r in rows for e in r["events"] or [{}]
-        ]
-        print_table(events, _COLUMNS, nothing="no messages")
+        lines = [line for answer in rows for line in _table_lines(answer)]
+        print_table(lines, _COLUMNS, nothing="no messages")
     raise typer.Exit(1 if failed else 0)
+
+
+def _table_lines(answer: Answer) -> list[dict[str, Any]]:
+    events = [event.model_dump(mode="json") for event in answer.events]
+    return [{"path": answer.path, "kind": answer.error, **event} for event in events or [{}]]
 
 
 def _ruleset(config: Path | None) -> Ruleset:
@@ -88,20 +107,15 @@ def _ruleset(config: Path | None) -> Ruleset:
         fail(*error.faults)
 
 
-def _answers(
-    sources: Iterable[tuple[str, Path | None]], ruleset: Ruleset
-) -> Iterator[dict[str, Any]]:
+def _answers(sources: Iterable[tuple[str, Path | None]], ruleset: Ruleset) -> Iterator[Answer]:
     for shown, path in sources:
         for found in _messages(shown, path):
             yield _answer(found, ruleset)
 
 
-def _answer(found: Found, ruleset: Ruleset) -> dict[str, Any]:
-    answer: dict[str, Any] = {
-        "path": found.path, "format": None, "events": [], "defects": [], "error": found.error
-    }  # fmt: skip
+def _answer(found: Found, ruleset: Ruleset) -> Answer:
     if found.octets is None:
-        return answer
+        return Answer(path=found.path, error=found.error)
     arrival = Arrival(
         id=item_id("", digest_of(found.octets)),
         recipient="",
@@ -109,14 +123,13 @@ def _answer(found: Found, ruleset: Ruleset) -> dict[str, Any]:
         received_at=found.modified,
     )
     reading = read_arrival(found.octets, arrival, {}, ruleset)
-    answer["format"] = reading.format
-    answer["events"] = [event.model_dump(mode="json", by_alias=True) for event in reading.events]
-    answer["defects"] = list(reading.defects)
-    return answer
-
-
-def _line(answer: dict[str, Any]) -> str:
-    return json.dumps(answer, ensure_ascii=False) + "\n"
+    return Answer.model_construct(
+        path=found.path,
+        format=reading.format,
+        events=reading.events,
+        defects=reading.defects,
+        error=None,
+    )
 
 
 def _sources(paths: list[str]) -> Iterator[tuple[str, Path | None]]:
@@ -129,19 +142,29 @@ def _sources(paths: list[str]) -> Iterator[tuple[str, Path | None]]:
         if not top.is_dir():
             yield given, top
             continue
-        for path in sorted(p for p in top.rglob("*") if p.is_file() and _is_message(p)):
-            yield str(Path(given) / path.relative_to(top)), path
+        for path in _files(top):
+            yield str(top / path.relative_to(top)), path
 
 
-def _is_message(path: Path) -> bool:
-    """Everything in a tree, but of a Maildir only what is in cur and new."""
-    if path.name.startswith("."):
-        return False
-    folder = path.parent
-    if folder.name == "tmp" or not (folder / "cur").is_dir():
-        maildir = folder.parent
-        return not (folder.name == "tmp" and all((maildir / n).is_dir() for n in _MAILDIR))
-    return not all((folder / name).is_dir() for name in _MAILDIR)
+def _files(top: Path) -> Iterator[Path]:
+    """Every file of a tree, in order; of a Maildir only what is in cur and new."""
+    for name, folders, files in os.walk(top):
+        folders.sort()
+        if set(_MAILDIR) <= set(folders):
+            folders.remove("tmp")
+            continue  # beside them there are only indexes
+        for file in sorted(files):
+            path = Path(name, file)
+            if not file.startswith(".") and not _is_special(path):
+                yield path
+
+
+def _is_special(path: Path) -> bool:
+    """A pipe, a socket, a device: to read it could take for ever."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False  # said when it is read
 
 
 def _messages(shown: str, path: Path | None) -> Iterator[Found]:

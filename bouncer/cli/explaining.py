@@ -26,7 +26,7 @@ def explain(
     format_: FormatOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Says of one message, step by step: which reader, which field believed, which rule, and why."""
+    """Says of one message, step by step: which reader, which field believed, which rule and why."""
     settings = loaded(config)
     found = next(iter(messages_of(path)))
     if found.octets is None:

@@ -1,6 +1,7 @@
 """`bouncer classify`: files, trees, Maildirs, mboxes, standard input."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,12 +82,15 @@ def test_standard_input_is_a_dash() -> None:
     assert (answer["path"], answer["format"]) == ("-", "dsn")
 
 
-def test_a_file_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
-    (tmp_path / "1.eml").symlink_to(tmp_path / "1.eml")  # a loop: exists for nobody
+def test_a_file_that_cannot_be_read_is_said_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "1.eml").symlink_to(tmp_path / "1.eml")
     (tmp_path / "2.eml").write_bytes(EXAMPLE)
     (tmp_path / "3.eml").write_bytes(b"")
-    answers = classify(tmp_path)
-    assert [a["events"][0]["kind"] for a in answers] == ["bounce", "unrecognised"]
+    os.mkfifo(tmp_path / "4.eml")
+    answers = classify(tmp_path, status=1)
+    assert [a["error"] for a in answers] == ["Too many levels of symbolic links", None, None]
+    kinds = [[e["kind"] for e in a["events"]] for a in answers]
+    assert kinds == [[], ["bounce"], ["unrecognised"]]
 
 
 def test_a_missing_path_is_a_wrong_call(tmp_path: Path) -> None:
