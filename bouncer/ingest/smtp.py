@@ -536,7 +536,7 @@ class SmtpSession(SMTP):
         except (OSError, TimeoutError) as error:
             log.info("TLS with %s failed: %s", self._peer, _shown(str(error)))
             encrypted = None
-        if encrypted is None or self._over:
+        if encrypted is None or self._over or plain.is_closing():
             self._outcome = Outcome.TLS_FAILED
             plain.abort()
             self.connection_lost(None)  # Which asyncio tells us only sometimes.

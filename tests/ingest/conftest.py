@@ -1,5 +1,6 @@
 """A door on a free port, with an inbox in memory, and a certificate of its own."""
 
+import asyncio
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from bouncer.config import BounceDomain, Smtp, Tls
@@ -41,6 +43,11 @@ def make_certificate(openssl: str, certificate: Path, key: Path, *, days: int = 
         check=True,
         capture_output=True,
     )  # fmt: skip
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that `bouncer serve` runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from bouncer.config import Tls
+from bouncer.metrics import Metrics
+from tests.ingest.client import until
 from tests.ingest.conftest import Opening
 from tests.ingest.dialog import Dialog, Player
 from tests.ingest.inbox import MemoryInbox
@@ -28,6 +30,7 @@ async def test_the_door_answers_as_the_dialog_says(
     cut: str,
     door: Opening,
     certificate: Tls,
+    metrics: Metrics,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     inbox = MemoryInbox(dialog.settings.get("inbox", "well"))
@@ -40,6 +43,7 @@ async def test_the_door_answers_as_the_dialog_says(
             for client in player.clients:
                 client.close()
             await asyncio.gather(*player.tasks)
+        await until(lambda: metrics.registry.get_sample_value("bouncer_smtp_sessions") == 0)
     loud = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
     assert bool(loud) == (inbox.mood == "broken")
     assert all(record.getMessage().isprintable() for record in caplog.records)

@@ -11,7 +11,8 @@ import pytest
 
 from bouncer.config import SmtpLimits
 from bouncer.ingest.door import Door
-from tests.ingest.client import Client
+from bouncer.metrics import Metrics
+from tests.ingest.client import Client, until
 from tests.ingest.conftest import Opening
 from tests.ingest.dialog import octets_of
 from tests.ingest.inbox import MemoryInbox
@@ -64,7 +65,7 @@ async def play(opened: Door, seed: int) -> bytes:
 
 
 async def test_no_octets_bring_the_door_out_of_step(
-    door: Opening, caplog: pytest.LogCaptureFixture
+    door: Opening, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     faults: list[object] = []
@@ -74,6 +75,7 @@ async def test_no_octets_bring_the_door_out_of_step(
             said = await asyncio.gather(*(play(opened, first + n) for n in range(AT_ONCE)))
             for number, octets in enumerate(said):
                 _check(octets, first + number)
+        await until(lambda: metrics.registry.get_sample_value("bouncer_smtp_sessions") == 0)
     assert faults == []
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING] == []
     assert all(record.getMessage().isprintable() for record in caplog.records)
