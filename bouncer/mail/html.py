@@ -3,7 +3,7 @@
 import html
 import re
 
-MAX_HTML = 256 * 1024
+MAX_HTML = 64 * 1024
 
 _LINE_ENDS = re.compile(
     r"</?(?:br|p|div|tr|td|th|li|ul|ol|table|h[1-6]|hr|blockquote|pre)\b[^<>]{0,2000}>", re.I

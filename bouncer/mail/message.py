@@ -30,7 +30,7 @@ _PARAMETER = {
     for name in (b"boundary", b"charset", b"report-type")
 }
 # A boundary that no header declares is told by the part header that follows it.
-_IMPLIED_BOUNDARY = re.compile(rb"^--([^\n]{1,70})\nContent-[A-Za-z-]+:", re.MULTILINE | re.I)
+_IMPLIED_BOUNDARY = re.compile(rb"\n--([^\n]{1,70})\n(?i:Content)-[A-Za-z-]{1,40}:")
 _RETURNED_TYPES = {
     "message/rfc822",
     "message/global",
@@ -122,9 +122,14 @@ class Part:
                 name + b": " + value for name, values in self.fields.items() for value in values
             )
             return b"\n" + block[:MAX_HEADER]
-        octets = self.octets(MAX_HEADER)
-        stop = octets.lstrip(b"\n").find(b"\n\n")
-        return b"\n" + (octets if stop < 0 else octets[: stop + 2])
+        if b"content-transfer-encoding" in self.fields:
+            octets = self.octets(MAX_HEADER).lstrip(b"\n")
+            return b"\n" + octets.partition(b"\n\n")[0]
+        begin, limit = self.body, min(self.end, self.body + MAX_HEADER)
+        while self._octets.startswith(b"\n", begin, limit):
+            begin += 1
+        stop = self._octets.find(b"\n\n", begin, limit)
+        return b"\n" + self._octets[begin : stop if stop >= 0 else limit]
 
 
 class Message:
@@ -201,7 +206,7 @@ class Message:
     def _collect_undivided(self, part: Part, depth: int) -> None:
         """A multipart whose boundary never comes: another one may, else it is all text."""
         self.note("boundary not found")
-        implied = _IMPLIED_BOUNDARY.search(self.octets, part.body, part.end)
+        implied = _IMPLIED_BOUNDARY.search(self.octets, max(part.body - 1, 0), part.end)
         if implied is None or depth:
             part.type = "text/plain"
             self.parts.append(part)
@@ -217,7 +222,7 @@ class Message:
             self.note("multipart without boundary")
         elif part is not self.root or b"content-type" in part.fields:
             return None
-        implied = _IMPLIED_BOUNDARY.search(self.octets, part.body, part.end)
+        implied = _IMPLIED_BOUNDARY.search(self.octets, max(part.body - 1, 0), part.end)
         if implied is not None:
             self.note("undeclared boundary")
             return implied.group(1).rstrip()

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 
 from bouncer.mail.address import clean
-from bouncer.mail.status import STATUS
+from bouncer.mail.status import status_in
 
 MAX_TEXT_BYTES = 8192
 _MAX_EXAMINED = 64 * 1024
+_MAX_INTRODUCTION = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +34,33 @@ _CODE = re.compile(
 )
 # Without an enhanced status a code counts only where a reply can begin: anywhere else three digits
 # are a year, a port or a size.
-_SAID = re.compile(
-    r"(?:\b(?:said|says|with|returned|returns|reason|responded|responds|response|reply|replied|error"
-    r"|code|responsecode|error_code|status|smtp|was|answer|server|because|following)"
-    r"|<<<|>>>|[:;>=]|\.\.\.)[ ]{0,3}[:=#]?[ ]{0,2}[\"'(\[#]{0,2}$",
-    re.IGNORECASE,
-)
+_SAYING = (
+    "said", "says", "with", "returned", "returns", "reason", "responded", "responds", "response",
+    "reply", "replied", "error", "code", "status", "smtp", "was", "answer", "server", "because",
+    "following", "...", "<<<", ":", ";", ">", "=",
+)  # fmt: skip
 _PASSED_ON = re.compile(
     r"55[04](?: 4\.4\.7)? (?:message expired[^<>]{0,120}<|<?[^ <>]{1,320}>?\.\.\. (?=[45]\d\d ))",
     re.IGNORECASE,
 )
-_OPEN = re.compile(r"[\"'(\[|*,.-][ ]?$")
-_NAME = r"(?:[A-Za-z0-9_-]{1,63}\.){1,20}[A-Za-z0-9-]{1,63}"
-_HOST = re.compile(
-    rf"\bhost:? {{1,3}}\[?(?P<host>{_NAME})|\b(?:by|server) (?P<by>{_NAME})\.? ?\[[0-9]"
-    rf"|^(?P<first>{_NAME})\.?(?: ?\[[0-9A-Fa-f.:]{{2,45}}\])?"
-    r" (?:did not like our|does not like|failed after)",
-    re.IGNORECASE,
+_OPENING = tuple("\"'([|*,.-")
+_NAME = r"([A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){1,20})"
+_HOSTS = (
+    re.compile(rf"[Hh]ost:? {{1,3}}\[?{_NAME}"),
+    re.compile(rf"(?:by|erver) {_NAME}\.? ?\[[0-9]"),
+)
+_SPEAKER = re.compile(
+    rf"{_NAME}\.?(?: ?\[[0-9A-Fa-f.:]{{2,45}}\])? (?:did not like our|does not like|failed after)"
 )
 # What the sending MTA puts in front of the words it quotes.
 _INTRODUCTIONS = ("said:", "response:", "reason:", "<<<", "]:", "):", "error was:", "with:", "was:")
 # The rank of a permanent reply with an enhanced status.
 _CERTAIN = 7
-_SPACES = re.compile(r"[ \t\r\n\x0b\x0c\xa0\u3000]+")
 
 
 def one_line(text: str) -> str:
     """The words on one line, at most 8 KiB of them, without what no database takes."""
-    folded = clean(_SPACES.sub(" ", text[:_MAX_EXAMINED]).strip())
+    folded = clean(" ".join(text[:_MAX_EXAMINED].split()))
     if len(folded) * 4 <= MAX_TEXT_BYTES or len(folded.encode()) <= MAX_TEXT_BYTES:
         return folded
     return folded.encode()[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
@@ -76,24 +76,28 @@ def reply_from(text: str, *, host: str | None = None) -> Reply | None:
     if not words:
         return None
     found = _refusal_in(words)
-    if host is None:
-        named = _HOST.search(words)
-        host = named.group(named.lastgroup or 0) if named else None
     if found is None:
-        status = STATUS.search(words)
-        return Reply(words, None, status.group(1) if status else None, host)
-    code = found.group("code")
-    status_text = found.group("status")
-    status = STATUS.search(status_text or words, 0 if status_text else found.start("code"))
-    if _is_introduction(words[: found.start("code")]):
-        words = words[found.start("code") :]
-    if found.group("dash") == "-":
-        words = _folded(words, code, status.group(1) if status else None)
-    return Reply(words, int(code), status.group(1) if status else None, host)
+        return Reply(words, None, status_in(words), host or _host_in(words[:_MAX_INTRODUCTION]))
+    code, at = found.group("code"), found.start("code")
+    status = status_in(found.group("status") or words, 0 if found.group("status") else at)
+    if at:
+        before = words[max(0, at - _MAX_INTRODUCTION) : at]
+        host = host or _host_in(before)
+        words = words[at:] if _is_introduction(before) else words
+    if found.group("dash"):
+        words = _folded(words, code, status)
+    return Reply(words, int(code), status, host)
+
+
+def _host_in(words: str) -> str | None:
+    named = _SPEAKER.match(words)
+    for pattern in _HOSTS:
+        named = named or pattern.search(words)
+    return named.group(1) if named else None
 
 
 def _is_introduction(before: str) -> bool:
-    tail = before[-400:].rstrip(" \"'([").lower()
+    tail = before.rstrip(" \"'([").lower()
     return tail.endswith(_INTRODUCTIONS) or (tail.endswith(":") and "error from remote" in tail)
 
 
@@ -124,19 +128,25 @@ def _rank(found: re.Match[str], words: str) -> int:
     with_status = found.group("status") is not None
     if code[0] == "2" and start and not with_status:
         return 0
-    if not with_status and start and not _SAID.search(words, max(0, start - 24), start):
-        repeated = found.group("dash") or _OPEN.search(words, max(0, start - 2), start)
+    if not with_status and start and not _is_announced(words, start):
+        repeated = found.group("dash") or words[:start].rstrip(" ").endswith(_OPENING)
         return 1 if repeated and code[0] != "2" else 0
     if code == "503" or code[0] == "2":
         return 2
     return (_CERTAIN - 1 if code[0] == "5" else _CERTAIN - 3) + with_status
 
 
+def _is_announced(words: str, start: int) -> bool:
+    before = words[max(0, start - 24) : start].rstrip(" \"'([#").lower()
+    return not before or before.endswith(_SAYING) or before.rstrip(":= ").endswith(_SAYING)
+
+
 def _folded(words: str, code: str, status: str | None) -> str:
     """A multi-line reply on one line: `550-5.1.1 no 550 5.1.1 such user` becomes one."""
-    prefixes = re.compile(
-        rf"[ ]{code}[ -](?:{re.escape(status)}[ ])?" if status else rf"[ ]{code}[ -]"
-    )
     at = words.find(f"{code}-")
-    head, tail = words[:at], words[at:]
-    return one_line(head + tail.replace("-", " ", 1)[:4] + prefixes.sub(" ", tail[4:]))
+    head, tail = words[: at + 3], words[at + 4 :]
+    for dash in "- ":
+        if status:
+            tail = tail.replace(f" {code}{dash}{status} ", " ")
+        tail = tail.replace(f" {code}{dash}", " ")
+    return one_line(f"{head} {tail}")

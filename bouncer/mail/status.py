@@ -2,16 +2,16 @@
 
 import re
 
-# Not part of an address or a version: 192.0.2.5.1.1, 4.8.5.36.
-STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d]|\.\d)")
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\d|\.\d)")
 
 
-def status_in(text: str) -> str | None:
-    """The first enhanced status that stands in the text."""
-    found = STATUS.search(text)
-    return found.group(1) if found else None
+def status_in(text: str, start: int = 0) -> str | None:
+    """The first enhanced status that stands in the text from `start` on.
 
-
-def is_unspecific(status: str) -> bool:
-    """Whether it says no more than success, later or never: 5.0.0."""
-    return status.endswith(".0.0")
+    One that goes on from a digit or a dot is part of an IP address or a version: 192.0.2.5.
+    """
+    for found in _STATUS.finditer(text, start):
+        at = found.start()
+        if not at or not (text[at - 1].isdigit() or text[at - 1] == "."):
+            return found.group()
+    return None

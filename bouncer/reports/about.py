@@ -12,7 +12,7 @@ from bouncer.mail.message import Message
 
 _MAX_VALUE = 4096
 _HEADER_LINE = re.compile(r"(?m)^[> \t]{0,8}[A-Z][A-Za-z-]{1,40}:")
-_QUOTED = re.compile(r"(?m)^[> ]{1,4}(?=[A-Z])")
+_QUOTED = re.compile(r"(?m)^[> \t]{1,8}(?=[A-Z])")
 
 
 class ReturnedHeader:
@@ -74,4 +74,6 @@ def returned_header(message: Message, text_after: str = "") -> ReturnedHeader:
     lines = text_after[begin.start() :]
     stop = lines.find("\n\n")
     block = lines if stop < 0 else lines[:stop]
-    return ReturnedHeader(b"\n" + _QUOTED.sub("", block).encode("utf-8", "replace"))
+    if block.startswith((">", " ", "\t")):
+        block = _QUOTED.sub("", block)
+    return ReturnedHeader(b"\n" + block.encode("utf-8", "replace"))

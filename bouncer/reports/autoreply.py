@@ -8,7 +8,7 @@ import re
 
 from bouncer.mail.address import addresses_in, clean
 from bouncer.mail.message import Message
-from bouncer.reports.phrases import CHALLENGE, SURELY_AUTOMATIC, Sign, signs_of_subject
+from bouncer.reports.phrases import AUTOMATIC_SUBJECTS, AWAY_SUBJECTS, CHALLENGES, any_of
 from bouncer.reports.prose import split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 
@@ -100,24 +100,19 @@ def _is_auto_reply(message: Message) -> bool:
         return True
     if not _MARKS.isdisjoint(fields):
         return (message.header("x-autoreply") or "yes").lower() not in ("no", "false", "0")
-    subject = message.header("subject") or ""
-    return Sign.AWAY in signs_of_subject(subject) and _is_answer(message)
-
-
-def _is_answer(message: Message) -> bool:
-    """A mail about holidays is no auto-reply; one that answers, or begins by saying so, is."""
-    fields = message.root.fields
     if b"list-unsubscribe" in fields or b"x-mailing-list" in fields:
         return False
-    if b"in-reply-to" in fields or b"references" in fields or _null_sender(message):
+    subject = (message.header("subject") or "").lower()
+    if any_of(AUTOMATIC_SUBJECTS, subject):
         return True
-    subject = message.header("subject") or ""
-    return SURELY_AUTOMATIC.search(subject) is not None
+    # A mail about holidays is no auto-reply unless it answers.
+    answers = b"in-reply-to" in fields or b"references" in fields or _null_sender(message)
+    return answers and any_of(AWAY_SUBJECTS, subject)
 
 
 def _is_challenge(message: Message) -> bool:
     for part in message.texts():
         before, _ = split_returned(part.text)
-        if CHALLENGE.search(before[:8192]):
+        if any_of(CHALLENGES, " ".join(before[:8192].split()).lower()):
             return True
-    return CHALLENGE.search(message.header("subject") or "") is not None
+    return any_of(CHALLENGES, (message.header("subject") or "").lower())

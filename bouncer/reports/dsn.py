@@ -13,7 +13,7 @@ from bouncer.mail.date import date_from
 from bouncer.mail.html import text_from_html
 from bouncer.mail.message import MAX_TEXT, Message
 from bouncer.mail.reply import Reply, one_line, reply_from
-from bouncer.mail.status import STATUS
+from bouncer.mail.status import status_in
 from bouncer.reports.about import returned_header
 from bouncer.reports.prose import Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
@@ -279,11 +279,10 @@ def _status(group: Group, message: Message) -> str | None:
     if value is None:
         message.note("status missing")
         return None
-    found = STATUS.search(value)
+    found = status_in(value)
     if found is None:
         message.note("status malformed")
-        return None
-    return found.group(1)
+    return found
 
 
 def _mta(value: str | None) -> str | None:
@@ -303,12 +302,10 @@ def _quoted(group: Group) -> Reply | None:
         if not value:
             continue
         typed = _DIAGNOSTIC_TYPE.match(value)
-        reply = reply_from(value[typed.end() :] if typed else value)
+        reply = reply_from(value[typed.end() :] if typed else value, host=host)
         if reply is None or reply.text.isdigit():
             # The exit status of a program: Diagnostic-Code: X-Unix; 255
             continue
-        if host is not None:
-            reply = replace(reply, host=host)
         if reply.code is not None:
             return reply
         first = first or reply

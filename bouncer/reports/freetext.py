@@ -18,7 +18,17 @@ from bouncer.mail.message import Message
 from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
 from bouncer.reports.about import ReturnedHeader, returned_header
-from bouncer.reports.phrases import DAEMON, Sign, signs_of_subject, signs_of_words
+from bouncer.reports.phrases import (
+    AUTOMATIC_SUBJECTS,
+    AWAY_SUBJECTS,
+    DAEMONS,
+    FAILED_SUBJECTS,
+    FAILING,
+    FAILURES,
+    GIVEN_UP,
+    STILL_TRYING,
+    any_of,
+)
 from bouncer.reports.prose import Position, Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 
@@ -28,7 +38,6 @@ logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
 MAX_FLUFL = 256 * 1024
 _HEAD = 2048
 _FIRST_WORDS = 120
-Signs = frozenset[Sign]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +75,16 @@ DIALECTS = (
 def read(message: Message) -> Report | None:
     """The report, where the mail is a bounce and says whose address it is about."""
     failed = _failed_recipients(message)
-    subject = signs_of_subject(message.header("subject") or "")
-    daemon = _is_daemon(message)
-    if not (failed or daemon or Sign.FAILED in subject or _null_sender(message)):
+    signs = _Signs(message)
+    if not (failed or signs.daemon or signs.subject_failed or signs.null_sender):
         return None
     before, after = split_returned(_text_of(message))
-    words = signs_of_words(before[:_HEAD])
-    if not failed and not _is_failure(message, subject, before, words, daemon=daemon):
+    signs.read_words(before)
+    if not failed and not signs.tell_failure():
         return None
     prose = Prose(before)
-    kind = Kind.BOUNCE if failed else _kind(subject, words)
-    recipients = failed or _recipients(message, prose, before)
+    kind = Kind.BOUNCE if failed or not signs.tell_delay() else Kind.DELAY
+    recipients = failed or _recipients(message, prose, signs)
     header = returned_header(message, after)
     found_by = Format.FREE_TEXT
     if not recipients and (wrapped := _wrapped(message)):
@@ -121,53 +129,70 @@ def _text_of(message: Message) -> str:
     return "\n".join(texts)
 
 
-def _is_daemon(message: Message) -> bool:
-    author = message.header("from")
-    return author is None or DAEMON.search(author) is not None
+class _Signs:
+    """What author, subject, sender and words say of a mail."""
+
+    __slots__ = ("_message", "_words", "daemon", "null_sender", "subject", "subject_failed")
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self._words = ""
+        self.subject = (message.header("subject") or "").lower()
+        self.subject_failed = any_of(FAILED_SUBJECTS, self.subject)
+        author = (message.header("from") or "").strip().lower()
+        self.daemon = not author or any_of(DAEMONS, author)
+        path = message.header("return-path")
+        self.null_sender = path is not None and path.strip("<> ").lower() in ("", "mailer-daemon")
+
+    def read_words(self, text: str) -> None:
+        """Takes the head of the text, its lines joined."""
+        self._words = " ".join(text[:_HEAD].split()).lower()
+
+    def tell_failure(self) -> bool:
+        """Two of three: a daemon wrote it, the subject says so, the words say so."""
+        if not self.daemon:
+            if any_of(AUTOMATIC_SUBJECTS, self.subject) or any_of(AWAY_SUBJECTS, self.subject):
+                return False
+            if self._is_of_list() and not _says_failure(self._words[:_FIRST_WORDS]):
+                return False
+        if _says_failure(self._words):
+            return self.daemon or self.subject_failed or self.null_sender
+        return self.daemon and self.subject_failed
+
+    def tell_delay(self) -> bool:
+        """Somebody still tries, and neither subject nor words say that nobody does."""
+        if any_of(STILL_TRYING, self.subject):
+            return True
+        if not any_of(STILL_TRYING, self._words):
+            return False
+        return not (any_of(GIVEN_UP, self.subject) or any_of(GIVEN_UP, self._words))
+
+    def _is_of_list(self) -> bool:
+        """List mail about bounces is no bounce; one that a gateway gave a list's headers may be."""
+        fields = self._message.root.fields
+        return b"list-id" in fields or b"list-unsubscribe" in fields or b"x-mailing-list" in fields
 
 
-def _null_sender(message: Message) -> bool:
-    path = message.header("return-path")
-    return path is not None and path.replace(" ", "").lower() in ("<>", "<mailer-daemon>", "")
+def _says_failure(words: str) -> bool:
+    return any_of(FAILURES, words) or ("deliver" in words and any_of(FAILING, words))
 
 
-def _is_failure(message: Message, subject: Signs, text: str, words: Signs, *, daemon: bool) -> bool:
-    """Two of three: a daemon wrote it, the subject says so, the words say so."""
-    if not daemon and Sign.AWAY in subject:
-        return False
-    if not daemon and _is_of_list(message):
-        words = signs_of_words(text[:_FIRST_WORDS])
-        return Sign.FAILED in subject and Sign.FAILED in words
-    if Sign.FAILED in words:
-        return daemon or Sign.FAILED in subject or _null_sender(message)
-    return daemon and Sign.FAILED in subject
-
-
-def _is_of_list(message: Message) -> bool:
-    """List mail about bounces is no bounce; one that a gateway gave a list's headers may be."""
-    root = message.root.fields
-    return b"list-id" in root or b"list-unsubscribe" in root or b"x-mailing-list" in root
-
-
-def _kind(subject: Signs, words: Signs) -> Kind:
-    if Sign.STILL_TRYING in subject:
-        return Kind.DELAY
-    if Sign.STILL_TRYING in words and Sign.GIVEN_UP not in subject | words:
-        return Kind.DELAY
-    return Kind.BOUNCE
-
-
-def _recipients(message: Message, prose: Prose, text: str) -> list[str]:
+def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
     for dialect in DIALECTS:
-        if dialect.mark in text:
-            return _by_dialect(dialect, message, text)
+        if dialect.mark in prose.text:
+            return _by_dialect(dialect, message, prose.text)
+    if prose.best is Position.LEADING and (signs.daemon or signs.null_sender):
+        return prose.recipients()
     ours = frozenset(
         address_key(a)
         for name in ("to", "from", "delivered-to", "return-path")
         for a in addresses_in(message.header(name) or "")
     )
     found = prose.recipients(ours)
-    if prose.best <= Position.SOMEWHERE and (len(found) > 1 or set(map(address_key, found)) & ours):
+    is_ours = not ours.isdisjoint(map(address_key, found))
+    if prose.best <= Position.SOMEWHERE and (len(found) > 1 or is_ours):
+        return []
+    if is_ours and not (signs.daemon or signs.null_sender):
         return []
     return found
 

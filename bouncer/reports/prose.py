@@ -6,14 +6,23 @@ after the first sign of the returned mail is never looked at.
 """
 
 import re
-from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import NamedTuple
+
+import re2
 
 from bouncer.mail.address import address_key, spans_in, trimmed
 from bouncer.mail.reply import Reply, reply_from
-from bouncer.reports.phrases import ANNOUNCES_FAILED, ANNOUNCES_SOMEBODY, RETURNED, RETURNED_HEADER
+from bouncer.reports.phrases import (
+    FAILED_ENDINGS,
+    FAILED_PAIRS,
+    FAILED_WORDS,
+    OTHERS_PAIRS,
+    OTHERS_WORDS,
+    RETURNED,
+)
 
-MAX_PROSE = 64 * 1024
+MAX_PROSE = 32 * 1024
 MAX_RECIPIENTS = 500
 
 
@@ -27,15 +36,13 @@ class Position(IntEnum):
     LEADING = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """An address in the text: where it is, where its line begins, and how it stands there."""
+class Mention(NamedTuple):
+    """An address in the text: where it is, and where its line begins."""
 
     address: str
     line: int
     start: int
     end: int
-    position: Position
 
 
 _BULLETS = " \t>*-•·<\"'([|=&_"
@@ -49,60 +56,91 @@ _ALONE = re.compile(
 )
 
 
+_ENCLOSING = " \t\n<\"'([:=,;"
+_AROUND_WORDS = ".,;:!?\"'<>[]*-="
+_RETURNED_HEADER = re.compile(
+    r"\n[ \t>]{0,8}(?i:received|return-path|x-received|dkim-signature|x-originating-ip"
+    r"|domainkey-signature|arc-seal|message-id|mime-version|delivered-to|x-google-[a-z-]{1,40}) ?:"
+)
+
+
+# The one search that has to look at every phrase: RE2 does it in one pass over a small automaton.
+_RETURNED = re2.compile("|".join(map(re2.escape, RETURNED)).encode())
+
+
 def split_returned(text: str) -> tuple[str, str]:
     """What the reporter wrote, and the mail it is about where that follows as text."""
     examined = text[:MAX_PROSE]
-    header = RETURNED_HEADER.search(examined)
+    header = _RETURNED_HEADER.search("\n" + examined)
     cut = header.start() if header else len(examined)
-    marked = RETURNED.search(examined[:cut])
-    if marked:
-        cut = max(examined.rfind("\n", 0, marked.start()), 0)
+    octets = examined[:cut].lower().encode("utf-8", "replace")
+    marked = _RETURNED.search(octets)
+    if marked is not None:
+        line = max(octets.rfind(b"\n", 0, marked.start()), 0)
+        cut = min(len(octets[:line].decode("utf-8")), cut)
     return examined[:cut], text[cut : cut + MAX_PROSE]
 
 
 class Prose:
     """What a reporter wrote, and the addresses in it."""
 
-    __slots__ = ("mentions", "text")
+    __slots__ = ("_positions", "mentions", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.mentions = _mentions(text)
+        self._positions: list[Position] | None = None
+
+    @property
+    def positions(self) -> list[Position]:
+        """How each address stands; those that head no line are judged only if none does."""
+        if self._positions is None:
+            found = [_at_head(self.text, mention) for mention in self.mentions]
+            if Position.LEADING not in found:
+                found = [
+                    _announced(self.text, mention) if position is Position.SOMEWHERE else position
+                    for mention, position in zip(self.mentions, found, strict=True)
+                ]
+            self._positions = found
+        return self._positions
+
+    @property
+    def best(self) -> Position:
+        """How surely the surest address stands."""
+        return max(self.positions, default=Position.NONE)
 
     def recipients(self, ours: frozenset[str] = frozenset()) -> list[str]:
         """The addresses the text is about: those that stand best, each once.
 
         `ours` (the addressee of the report) counts only where it heads a line or nobody else does.
         """
+        standing = list(zip(self.mentions, self.positions, strict=True))
         best = self.best
-        chosen = [m.address for m in self.mentions if m.position == best and best]
+        chosen = [m.address for m, position in standing if position == best and best]
         if best is not Position.LEADING:
-            others = [m for m in self.mentions if address_key(m.address) not in ours]
-            best = max((m.position for m in others), default=Position.NONE)
-            chosen = [m.address for m in others if m.position == best and best] or chosen
+            others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
+            best = max((p for _, p in others), default=Position.NONE)
+            chosen = [m.address for m, p in others if p == best and best] or chosen
         unique: dict[str, str] = {}
         for address in chosen:
             unique.setdefault(address_key(address), address)
         return list(unique.values())[:MAX_RECIPIENTS]
 
-    @property
-    def best(self) -> Position:
-        """How surely the surest address stands."""
-        return max((m.position for m in self.mentions), default=Position.NONE)
-
     def reply_about(self, address: str, among: list[str]) -> Reply | None:
         """The words about a recipient; those of the whole text where it is the only one."""
-        keys = {address_key(other) for other in among}
         own = address_key(address)
+        others = {address_key(other) for other in among} - {own}
         first: Reply | None = None
         for index, mention in enumerate(self.mentions):
             if address_key(mention.address) != own:
                 continue
-            reply = reply_from(self._region(index, keys - {own}))
+            reply = reply_from(self._region(index, others))
             if reply is not None and reply.code is not None:
                 return reply
             first = first or reply
-        if len(keys) == 1:
+            if not others:
+                break
+        if not others:
             whole = reply_from(self.text)
             if whole is not None and (
                 first is None or whole.code or (whole.status and not first.status)
@@ -114,11 +152,11 @@ class Prose:
         """From the address to the next recipient's line; the dialogue where a reply leads it."""
         mention = self.mentions[index]
         stop, start = len(self.text), mention.end
-        for later in self.mentions[index + 1 :]:
-            if address_key(later.address) in others and later.line > mention.start:
+        for later in self.mentions[index + 1 :] if others else ():
+            if later.line > mention.start and address_key(later.address) in others:
                 stop = later.line
                 break
-        if mention.position is Position.OF_REPLY:
+        if _REPLY_AHEAD.search(self.text[max(mention.line, start - 340) : mention.start]):
             start = self._session_start(index, others)
         return self.text[start:stop].lstrip(" \t>\"')]:;,")
 
@@ -134,21 +172,18 @@ class Prose:
 
 
 def _mentions(text: str) -> list[Mention]:
-    """Every address with its position; those that head no line are judged only if none does."""
-    found, leading = [], False
+    found = []
     for start, end in spans_in(text):
         line = text.rfind("\n", 0, start) + 1
-        address = trimmed(text[start:end])
-        position = _at_head(text, line, start, end, address)
-        leading = leading or position is Position.LEADING
-        found.append(Mention(address, line, start, end, position))
+        found.append(Mention(trimmed(text[start:end]), line, start, end))
         if len(found) == 2 * MAX_RECIPIENTS:
             break
-    return found if leading else [_judged(text, mention) for mention in found]
+    return found
 
 
-def _at_head(text: str, line: int, start: int, end: int, address: str) -> Position:
+def _at_head(text: str, mention: Mention) -> Position:
     """LEADING or OF_REPLY where the head of the line says so; SOMEWHERE where it does not."""
+    address, line, start, end = mention
     domain = address.rpartition("@")[2]
     if "." not in domain and not domain.startswith("["):
         return Position.NONE
@@ -156,21 +191,36 @@ def _at_head(text: str, line: int, start: int, end: int, address: str) -> Positi
     if prefix.strip(_BULLETS) and not _NUMBERED.search(prefix):
         return Position.OF_REPLY if _REPLY_AHEAD.search(prefix) else Position.SOMEWHERE
     before = text[max(0, line - 80) : line].rstrip()
-    if not before.endswith((":", ".", "-", "=", ")", "!", "*")) and ANNOUNCES_SOMEBODY.search(
-        before
-    ):
+    if not before.endswith((":", ".", "-", "=", ")", "!", "*")) and _is_of_somebody(before):
         return Position.NONE
     return Position.LEADING if _ALONE.match(text, end) else Position.ANNOUNCED
 
 
-def _judged(text: str, mention: Mention) -> Mention:
-    if mention.position is not Position.SOMEWHERE:
-        return mention
+def _announced(text: str, mention: Mention) -> Position:
+    """What the one or two words in front of an address make of it."""
     start = mention.start
-    prefix = text[max(mention.line, start - 200) : start]
-    if ANNOUNCES_SOMEBODY.search(prefix):
-        return replace(mention, position=Position.NONE)
-    context = text[max(0, start - 80) : start] if len(prefix) < 40 else prefix[-80:]
-    if ANNOUNCES_FAILED.search(context):
-        return replace(mention, position=Position.ANNOUNCED)
-    return mention
+    if _is_of_somebody(text[max(mention.line, start - 200) : start]):
+        return Position.NONE
+    before = _bare(text[max(0, start - 80) : start])
+    words = _last_words(before)
+    if words[1] in FAILED_WORDS or " ".join(words) in FAILED_PAIRS:
+        return Position.ANNOUNCED
+    return Position.ANNOUNCED if before.endswith(FAILED_ENDINGS) else Position.SOMEWHERE
+
+
+def _is_of_somebody(before: str) -> bool:
+    words = _last_words(_bare(before))
+    return words[1] in OTHERS_WORDS or " ".join(words) in OTHERS_PAIRS
+
+
+def _bare(before: str) -> str:
+    """The words in front of an address without what only encloses it: `Recipient: [SMTP:`."""
+    stripped = before.lower().rstrip(_ENCLOSING)
+    return stripped.removesuffix("smtp").removesuffix("mailto").rstrip(_ENCLOSING)
+
+
+def _last_words(before: str) -> tuple[str, str]:
+    words = before.rsplit(None, 2)[-2:]
+    if len(words) < 2:
+        return "", words[0].strip(_AROUND_WORDS) if words else ""
+    return words[0].strip(_AROUND_WORDS), words[1].strip(_AROUND_WORDS)
