@@ -140,7 +140,7 @@ class Reader:
         except TimeoutError as error:
             await self.kill()
             raise ReaderDied(f"a reader took longer than {seconds:g} s") from error
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, RuntimeError) as error:  # uvloop: the pipe is closed already
             await self.kill()
             raise ReaderDied(f"a reader died ({_exit_of(process)})") from error
         except BaseException:  # cancelled half-way: the pipe is out of step
