@@ -28,7 +28,7 @@ from bouncer.metrics import Metrics
 from bouncer.reader import ReaderLimits, ReaderPool
 from bouncer.records import Subscriber
 from bouncer.roles import Role, Started
-from bouncer.store.store import Store
+from bouncer.store.store import Expired, Store
 from bouncer.webhooks import deliver
 
 log = logging.getLogger(__name__)
@@ -210,7 +210,8 @@ async def _retain(store: Store, config: Config, clock: Clock) -> None:
     while True:
         try:
             expired = await store.expire(clock() - raw, clock() - events)
-            log.info("retention: %s", expired)
+            if expired != Expired(0, 0, 0, 0):
+                log.info("retention: %s", expired)
         except StoreUnavailable:
             log.warning("retention waits for the store", exc_info=True)
         await asyncio.sleep(_RETENTION_INTERVAL.total_seconds())
