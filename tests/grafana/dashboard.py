@@ -55,7 +55,7 @@ def variables(dashboard: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def filled_in(
-    text: str, values: dict[str, str], *, interval: str = "2s", window: str = "30s"
+    text: str, values: dict[str, str], *, interval: str = "2s", window: str = "10m"
 ) -> str:
     """The text as Grafana sends it: variables and its own macros replaced."""
     given = {"__interval": interval, "__rate_interval": "4s", "__range": window, **values}

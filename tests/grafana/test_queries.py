@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.grafana import dashboard as read
-from tests.grafana import exporter
+from tests.grafana import exporter, live
 from tests.servers import prometheus
 from tests.servers.prometheus import Prometheus
 
@@ -35,19 +35,25 @@ def every_metric(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheu
 
 @pytest.fixture(scope="module")
 def live_bouncer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Prometheus on a bouncer that has seen mail, a listing and a webhook."""
+    """Prometheus on a bouncer that has seen mail, a listing, a webhook and a reader's death."""
+    prometheus.require_prometheus()
     folder = tmp_path_factory.mktemp("live")
-    with exporter.serving() as (target, _), prometheus.running(folder, target) as answers:
-        answers.wait_until('count_over_time(up{job="bouncer"}[1m]) >= 6')
+    with (
+        live.seen_everything(folder, prometheus.free_port) as bouncer,
+        prometheus.running(folder, bouncer.url.removeprefix("http://")) as answers,
+    ):
+        answers.wait_until('count_over_time(up{job="bouncer"}[1m]) >= 3')
+        live.send(bouncer)  # between two scrapes: rates and quantiles need something that moves
+        answers.wait_until('count_over_time(up{job="bouncer"}[1m]) >= 8')
         yield answers
 
 
 def ask(answers: Prometheus, query: read.Query, expression: str) -> list[float]:
-    """Every number the panel would draw."""
+    """Every number the panel would draw for the last ten minutes."""
     if query.instant:
         found: list[Any] = [series["value"] for series in answers.query(expression)]
     else:
-        series = answers.query_range(expression, seconds=30, step="1s")
+        series = answers.query_range(expression, seconds=600, step="1s")
         found = [point for one in series for point in one["values"]]
     return [number for _, text in found if not math.isnan(number := float(text))]
 

@@ -77,7 +77,7 @@ def running(
 ) -> Iterator[Prometheus]:
     """Prometheus on a free port of 127.0.0.1 until the block ends; `target` is host:port."""
     require_prometheus()
-    port = _free_port()
+    port = free_port()
     config = folder / "prometheus.yml"
     config.write_text(
         _CONFIG.format(job=job, target=target, rules=json.dumps(str(rules)) if rules else "")
@@ -105,7 +105,8 @@ def running(
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on, for fixtures of a module or a session."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
