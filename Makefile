@@ -3,7 +3,9 @@
 # make check  what CI runs: format, lint, types, import contract, tests
 # It needs Python 3.11 or newer with pip, make and git, and writes only to .venv.
 
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first that runs, is new enough, and has pip.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 # pip works on another environment, so neither ensurepip nor leave to change the system is needed.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q
@@ -33,7 +35,7 @@ docs: .venv/dev
 	$(BIN)/python -m tests.reference --write
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bouncer needs Python 3.11 or newer")'
+	@test -n "$(PYTHON)" || { echo 'bouncer needs Python 3.11 or newer with pip; set PYTHON=...' >&2; exit 1; }
 	$(PYTHON) -m venv --without-pip .venv
 
 .venv/run: $(BIN)/python requirements/run.txt pyproject.toml
