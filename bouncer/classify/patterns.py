@@ -2,16 +2,21 @@
 
 Rule patterns, the operators' too, are seen by RE2 only, never by Python's `re`. They are searched
 for anywhere in the text, without regard to case; `.` matches any character.
+
+One pass for the literal parts of all patterns says which of them can match at all; those few are
+then searched for one by one. One automaton for all whole patterns is faster on a text it has seen,
+and a hundred times slower on one it has not: their gaps multiply its states.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Protocol, cast
 
 import re2
 
-# What one set may spend on its automaton. RE2 drops its states and starts anew when it is spent.
-SET_MEMORY_BYTES = 32 * 1024 * 1024
+# What a pattern may spend on its automaton. RE2 drops its states and starts anew when it is spent.
+MAX_PATTERN_MEMORY_BYTES = 8 * 1024 * 1024
+_PROBE = "probe of the filter"
 
 
 class Match(Protocol):
@@ -33,7 +38,7 @@ def _options() -> re2.Options:
     options.case_sensitive = False
     options.dot_nl = True
     options.log_errors = False
-    options.max_mem = SET_MEMORY_BYTES
+    options.max_mem = MAX_PATTERN_MEMORY_BYTES
     return options
 
 
@@ -50,37 +55,52 @@ def compiled(pattern: str) -> Pattern:
 
 
 class PatternSet:
-    """Patterns searched for in one pass; built when the first text comes."""
+    """Many patterns, searched for together; built when the first text comes."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = tuple(patterns)
-        self._set: re2.Set | None = None
+        self._matchers: list[re2.Set | None] = [None] * len(self._patterns)
+        self._filter: re2.Filter | None = None
+        self._built = False
 
-    def matching(self, text: bytes) -> list[int]:
-        """The positions of all patterns that are found, lowest first."""
-        if not self._patterns:
-            return []
-        if self._set is None:
-            self._set = self._built()
-        found: list[int] | None = self._set.Match(text)
-        if not found:
-            # Not even the sentinel: the automaton ran out of memory. Slower, still linear.
-            return self._matching_one_by_one(text)
-        found.sort()
-        found.pop()
-        return found
+    def matching(self, text: bytes) -> Iterator[int]:
+        """The positions of the patterns that are found, lowest first."""
+        for position in self._possible(text):
+            matcher = self._matchers[position]
+            if matcher is None:
+                matcher = self._matchers[position] = _matcher(self._patterns[position])
+            if matcher.Match(text):
+                yield position
 
-    def _built(self) -> re2.Set:
-        built = re2.Set.SearchSet(_options())
-        for pattern in self._patterns:
-            built.Add(pattern.encode())
-        built.Add(b"")  # the sentinel: found in every text
+    def _possible(self, text: bytes) -> Iterable[int]:
+        if not self._patterns or not text:
+            return ()
+        if not self._built:
+            self._filter = _filter(self._patterns)
+            self._built = True
+        if self._filter is None:
+            return range(len(self._patterns))
+        possible: list[int] = self._filter.Match(text, potential=True) or []
+        possible.sort()
+        return possible
+
+
+def _filter(patterns: Sequence[str]) -> re2.Filter | None:
+    """What finds the literal parts; None if they are too many for it (RE2 does not say so)."""
+    built = re2.Filter()
+    options = _options()
+    for pattern in (*patterns, _PROBE):
+        built.Add(pattern.encode(), options)
+    try:
         built.Compile()
-        return built
+    except re2.error:
+        return None
+    return built if built.Match(_PROBE.encode(), potential=True) else None
 
-    def _matching_one_by_one(self, text: bytes) -> list[int]:
-        return [
-            position
-            for position, pattern in enumerate(self._patterns)
-            if compiled(pattern).search(text)
-        ]
+
+def _matcher(pattern: str) -> re2.Set:
+    # A set of one answers without the match objects that re2's Python module makes.
+    built = re2.Set.SearchSet(_options())
+    built.Add(pattern.encode())
+    built.Compile()
+    return built

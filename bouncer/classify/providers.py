@@ -47,8 +47,8 @@ class Providers:
             domain = domain_of(address) if address else None
             if domain and (found := _by_suffix(self._by_domain, domain)):
                 return found
-        if words and (hits := self._fingerprints.matching(words)):
-            return self._fingerprinted[hits[0]]
+        if (hit := next(self._fingerprints.matching(words), None)) is not None:
+            return self._fingerprinted[hit]
         if report.reporting_mta and not any(servers):
             return _by_suffix(self._by_reporter, report.reporting_mta) or OTHER
         return OTHER
