@@ -15,7 +15,7 @@ from typing import Any
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, CollectorRegistry
 from prometheus_client.process_collector import ProcessCollector
 
-from bouncer import pipeline
+from bouncer import __version__, pipeline
 from bouncer.api import server
 from bouncer.api.app import Services, create_app
 from bouncer.clock import Clock, now
@@ -86,6 +86,8 @@ class Service:
         self._clock = clock
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry)
+        if Role.PIPELINE not in roles:
+            self._metrics.build_info.labels(__version__, "none").set(1)
         self._registry.register(GC_COLLECTOR)
         self._registry.register(PLATFORM_COLLECTOR)
         ProcessCollector(registry=self._registry)

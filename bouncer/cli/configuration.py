@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bouncer import config
+from bouncer.classify import rules
 from bouncer.cli.output import fail
 from bouncer.config import Config
 from bouncer.dnsbl import zones
@@ -29,7 +30,10 @@ def config_path(given: Path | None) -> Path | None:
 def faults_of(path: Path | None) -> list[str]:
     """Everything that is wrong with this configuration, a line each."""
     try:
-        return zones.faults(config.load(path).dnsbl)
+        settings = config.load(path)
+        if settings.rules.directories:
+            rules.load(settings.rules.directories)
+        return zones.faults(settings.dnsbl)
     except ConfigurationError as error:
         return list(error.faults)
 
