@@ -7,6 +7,7 @@ to be refused as an attempt to relay should be told from what is no address at a
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 # Control characters (C1 too) and the surrogates that stand for octets that are not UTF-8 are no
 # part of an address.
@@ -49,6 +50,7 @@ class Path:
         return self.domain is not None and self.domain.startswith("[")
 
 
+@lru_cache(maxsize=1024)  # The null path stands in every second command.
 def read_path(text: str) -> Path | PathFault:
     """The path at the start of what follows FROM: or TO:, brackets being forgiven if missing."""
     if not text.startswith("<") and text:

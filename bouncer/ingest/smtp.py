@@ -143,7 +143,7 @@ class SmtpSession(SMTP):
         if self._over:
             return
         self._buffer += data
-        if self._waiter is not None:
+        if self._waiter is not None and not self._choked:
             self._wake()
         elif len(self._buffer) > _BACKLOG and not self._reading_paused:
             self._reading_paused = True
@@ -330,16 +330,16 @@ class SmtpSession(SMTP):
         elif arg[:3].upper() != "TO:":
             self._refuse("501 5.5.4 Syntax: RCPT TO:<address>")
         elif len(self.envelope.rcpt_tos) >= self.limits.recipients:
-            self._one_recipient_too_many()
+            self._one_recipient_too_many("452 4.5.3 Too many recipients, send it to these first")
         else:
             await self._take_recipient(arg[3:].lstrip(" \t"))
 
-    def _one_recipient_too_many(self) -> None:
+    def _one_recipient_too_many(self, reply: str) -> None:
         self._excess += 1
         if self._excess > _EXCESS_RECIPIENTS:
             self._hang_up("421 4.7.0 Too many recipients", Outcome.TOO_MUCH)
         else:
-            self._say("452 4.5.3 Too many recipients, send it to these first")
+            self._say(reply)
 
     async def _take_recipient(self, text: str) -> None:
         path = read_path(text)
@@ -354,9 +354,10 @@ class SmtpSession(SMTP):
         elif not self._ours(path):
             self.door.counts.refused[Refusal.FOREIGN_RECIPIENT]()
             self._refuse("550 5.7.1 We take no mail for that address")
+        elif path.address in self.envelope.rcpt_tos:
+            self._one_recipient_too_many("250 2.1.5 Ok, once")
         else:
-            if path.address not in self.envelope.rcpt_tos:
-                self.envelope.rcpt_tos.append(path.address)
+            self.envelope.rcpt_tos.append(path.address)
             self._say("250 2.1.5 Ok")
 
     def _ours(self, path: Path) -> bool:
