@@ -505,7 +505,7 @@ def main() -> None:
             "servers": {kind: asdict(medians(rounds)) for kind, rounds in results.items()},
             "ratios": [{"ratio": n, "value": v, "target": t} for n, v, t in ratios(results)],
         }
-        print(json.dumps(report, indent=2))
+        print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         show(results)
 
