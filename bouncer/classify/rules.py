@@ -165,6 +165,8 @@ class Ruleset:
 
     def prepare(self) -> None:
         """Builds now what the first judgements would have to build, by judging our examples."""
+        for provider in sorted(self.providers):
+            self._first(provider, Said(b"no", (), ()))
         for rule in self.rules:
             if rule.provider is None:
                 self._first(OTHER, Said(rule.examples[0].encode(), (), ()))
