@@ -9,21 +9,25 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, CollectorRegistry
 from prometheus_client.process_collector import ProcessCollector
+from starlette.types import ASGIApp
 
 from bouncer import __version__, pipeline
 from bouncer.api import server
 from bouncer.api.app import Services, create_app
+from bouncer.changes import Changes
 from bouncer.clock import Clock, now
 from bouncer.config import Config
 from bouncer.dnsbl import monitor
-from bouncer.errors import StoreUnavailable
+from bouncer.errors import ConfigurationError, ReaderDied, StoreUnavailable
 from bouncer.gauges import Gauges
-from bouncer.ingest import smtp
+from bouncer.ingest import certificate, smtp
 from bouncer.metrics import Metrics
 from bouncer.reader import ReaderLimits, ReaderPool
 from bouncer.records import Subscriber
@@ -36,6 +40,15 @@ log = logging.getLogger(__name__)
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 _RETENTION_INTERVAL = timedelta(hours=1)
+_RESTART_KEYS = ("smtp.listen", "api.listen", "metrics.listen", "store.url", "log.format")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A task, and what it works by: when that changes another takes its place."""
+
+    by: object
+    task: asyncio.Task[None]
 
 
 class Stop:
@@ -60,32 +73,54 @@ async def serve(
     config: Config,
     roles: frozenset[Role] = frozenset(Role),
     *,
+    reload: Callable[[], Config] | None = None,
+    file: Path | None = None,
     started: Callable[[Started], None] = lambda _: None,
     clock: Clock = now,
 ) -> None:
-    """Runs the service until a signal stops it. A worker that fails takes it down on purpose."""
-    stop = Stop()
+    """Runs the service until a signal stops it. A worker that fails takes it down on purpose.
+
+    `reload` gives the configuration again, on SIGHUP and when `file`, a rule file or a certificate
+    changes; it raises ConfigurationError for one that cannot be used, and the old one stays.
+    """
+    stop, changes = Stop(), Changes(file)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.terminate)
-    loop.add_signal_handler(signal.SIGINT, stop.interrupt)
-    service = Service(config, roles, stop, clock)
+    handlers = {
+        signal.SIGTERM: stop.terminate,
+        signal.SIGINT: stop.interrupt,
+        signal.SIGHUP: changes.asked.set,
+    }
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    service = Service(config, roles, stop, changes, reload or (lambda: config), clock)
     try:
         await service.run(started)
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        loop.remove_signal_handler(signal.SIGINT)
+        for number in handlers:
+            loop.remove_signal_handler(number)
 
 
 class Service:
     """One process of bouncer."""
 
-    def __init__(self, config: Config, roles: frozenset[Role], stop: Stop, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: Config,
+        roles: frozenset[Role],
+        stop: Stop,
+        changes: Changes,
+        reload: Callable[[], Config],
+        clock: Clock,
+    ) -> None:
         self._config = config
         self._roles = roles
         self._stop = stop
+        self._changes = changes
+        self._reload = reload
         self._clock = clock
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry)
+        self._metrics.config_last_reload_successful.set(1)
         if Role.PIPELINE not in roles:
             self._metrics.build_info.labels(__version__, "none").set(1)
         self._registry.register(GC_COLLECTOR)
@@ -93,116 +128,204 @@ class Service:
         ProcessCollector(registry=self._registry)
 
     async def run(self, started: Callable[[Started], None]) -> None:
-        endpoints = self._config.endpoints()
-        subscribers = tuple(Subscriber(n, e.events, e.domains) for n, e in endpoints)
-        store = await Store.open(
+        self._store = await Store.open(
             self._config.store.url.get_secret_value(),
-            subscribers,
+            _subscribers(self._config),
             reserve_bytes=self._config.store.reserve_bytes,
             serving=True,
         )
+        self._readers = self._pool(self._config)
         async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(store.close)
-            readers = self._readers(stack)
-            gauges = Gauges(store, self._metrics, [n for n, _ in endpoints], self._clock)
-            http = await stack.enter_async_context(self._http(store, readers, gauges))
-            workers = self._workers(store, readers)
+            stack.push_async_callback(self._store.close)
+            stack.push_async_callback(lambda: self._readers.close())
+            http = await stack.enter_async_context(self._http())
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(work(), name=name) for name, work in workers.items()]
+                self._workers: dict[str, Worker] = {}
+                self._set_to_work(tasks)
+                watching = tasks.create_task(self._changes.watch(), name="changes")
                 try:
-                    await self._doors(store, http, started)
+                    await self._doors(tasks, http, started)
                 finally:
-                    for worker in running:
-                        worker.cancel()
+                    watching.cancel()
+                    for worker in self._workers.values():
+                        worker.task.cancel()
         log.info("stopped")
 
-    def _readers(self, stack: contextlib.AsyncExitStack) -> ReaderPool:
-        settings = self._config.pipeline
-        domains = {d.bounce_domain: d.sending_domains for d in self._config.domains}
-        limits = ReaderLimits(settings.reader_memory_bytes, settings.reader_timeout)
-        readers = ReaderPool(settings.readers, domains, limits, self._config.rules.directories)
-        stack.push_async_callback(readers.close)
-        return readers
-
-    def _workers(self, store: Store, readers: ReaderPool) -> dict[str, Work]:
-        config, metrics, clock = self._config, self._metrics, self._clock
-        workers: dict[str, Work] = {}
-        if Role.PIPELINE in self._roles:
-            workers["pipeline"] = lambda: pipeline.run(
-                store.inbox,
-                readers,
-                metrics,
-                workers=2 * config.pipeline.readers,
-                lease=config.pipeline.lease,
-                clock=clock,
-            )
-            workers["retention"] = lambda: _retain(store, config, clock)
-        if Role.WEBHOOKS in self._roles:
-            workers["webhooks"] = lambda: deliver.run(
-                store.outbox, config.endpoints(), metrics, clock
-            )
-        if Role.DNSBL in self._roles:
-            workers["dnsbl"] = lambda: monitor.run(store.listings, config.dnsbl, metrics, clock)
-        return workers
-
     async def _doors(
-        self, store: Store, http: tuple[str, int], started: Callable[[Started], None]
+        self,
+        tasks: asyncio.TaskGroup,
+        http: tuple[str, int],
+        started: Callable[[Started], None],
     ) -> None:
+        """The SMTP door, if it is ours, from the start to the drain."""
         if Role.SMTP not in self._roles:
             started(Started((), http))
-            await self._stop.asked.wait()
+            await self._until_stopped(tasks, None)
             return
+        smtp_config, domains = self._config.smtp, self._config.domains
         async with smtp.listening(
-            store.inbox, self._config.smtp, self._config.domains, self._metrics, clock=self._clock
+            self._store.inbox, smtp_config, domains, self._metrics, clock=self._clock
         ) as door:
             started(Started(tuple(door.addresses), http))
-            await self._stop.asked.wait()
-            log.info("stopping")
-            draining = asyncio.create_task(door.drain(), name="drain")
-            at_once = asyncio.create_task(self._stop.at_once.wait(), name="at-once")
-            await asyncio.wait({draining, at_once}, return_when=asyncio.FIRST_COMPLETED)
-            at_once.cancel()
-            if not draining.done():
-                draining.cancel()
-                await asyncio.gather(draining, return_exceptions=True)
-                await door.drain(immediately=True)
+            await self._until_stopped(tasks, door)
+            await self._drain(door)
+
+    async def _until_stopped(self, tasks: asyncio.TaskGroup, door: smtp.Door | None) -> None:
+        self._changes.follow(self._config)
+        while await _first(self._stop.asked, self._changes.asked) is self._changes.asked:
+            self._changes.asked.clear()
+            try:
+                await self._change(self._reload(), tasks, door)
+            except (ConfigurationError, ReaderDied) as error:
+                self._metrics.config_last_reload_successful.set(0)
+                for line in str(error).splitlines():
+                    log.error("the configuration stays as it was: %s", line)
+            else:
+                self._metrics.config_last_reload_successful.set(1)
+                log.info("the configuration was read again")
+        log.info("stopping")
+
+    async def _change(
+        self, config: Config, tasks: asyncio.TaskGroup, door: smtp.Door | None
+    ) -> None:
+        """Goes on with another configuration. What may fail comes first: it is all or none."""
+        if config.smtp.tls:
+            certificate.check(config.smtp.tls)
+        readers = self._pool(config)
+        try:
+            await readers.start()
+        except BaseException:
+            await readers.close()
+            raise
+        for key in _RESTART_KEYS:
+            if _value(config, key) != _value(self._config, key):
+                log.warning("%s has changed: that needs a restart", key)
+        self._config, old_readers, self._readers = config, self._readers, readers
+        self._store.outbox.subscribe(_subscribers(config))
+        if door is not None:
+            door.configure(config.smtp, config.domains)
+        self._v1.app, self._beside.app = self._apps()
+        self._set_to_work(tasks)
+        self._changes.follow(config)
+        await old_readers.close()
+
+    async def _drain(self, door: smtp.Door) -> None:
+        draining = asyncio.create_task(door.drain(), name="drain")
+        at_once = asyncio.create_task(self._stop.at_once.wait(), name="at-once")
+        await asyncio.wait({draining, at_once}, return_when=asyncio.FIRST_COMPLETED)
+        at_once.cancel()
+        if not draining.done():
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
+            await door.drain(immediately=True)
+
+    def _pool(self, config: Config) -> ReaderPool:
+        settings = config.pipeline
+        domains = {d.bounce_domain: d.sending_domains for d in config.domains}
+        limits = ReaderLimits(settings.reader_memory_bytes, settings.reader_timeout)
+        return ReaderPool(settings.readers, domains, limits, config.rules.directories)
+
+    def _set_to_work(self, tasks: asyncio.TaskGroup) -> None:
+        """Starts the workers of our roles, anew where what they work by has changed."""
+        for name, (by, work) in self._work().items():
+            running = self._workers.get(name)
+            if running is not None and running.by == by:
+                continue
+            if running is not None:
+                running.task.cancel()
+            self._workers[name] = Worker(by, tasks.create_task(work(), name=name))
+
+    def _work(self) -> dict[str, tuple[object, Work]]:
+        """What the roles have to do, by name, each with what it depends on."""
+        config, store, readers = self._config, self._store, self._readers
+        metrics, clock = self._metrics, self._clock
+        work: dict[str, tuple[object, Work]] = {}
+        if Role.PIPELINE in self._roles:
+            settings = config.pipeline
+            work["pipeline"] = (
+                readers,
+                lambda: pipeline.run(
+                    store.inbox,
+                    readers,
+                    metrics,
+                    workers=2 * settings.readers,
+                    lease=settings.lease,
+                    clock=clock,
+                ),
+            )
+            work["retention"] = config.retention, lambda: _retain(store, config, clock)
+        if Role.WEBHOOKS in self._roles:
+            work["webhooks"] = (
+                config.webhooks,
+                lambda: deliver.run(store.outbox, config.endpoints(), metrics, clock),
+            )
+        if Role.DNSBL in self._roles:
+            work["dnsbl"] = (
+                config.dnsbl,
+                lambda: monitor.run(store.listings, config.dnsbl, metrics, clock),
+            )
+        return work
 
     @contextlib.asynccontextmanager
-    async def _http(
-        self, store: Store, readers: ReaderPool, gauges: Gauges
-    ) -> AsyncIterator[tuple[str, int]]:
+    async def _http(self) -> AsyncIterator[tuple[str, int]]:
         """The api port, and the metrics port where it is another."""
-        services = Services(
-            store=store,
-            explain=readers.explain,
-            readiness=lambda: self._problems(store),
-            render_metrics=gauges.render,
-            check_dnsbl=lambda targets: monitor.check(targets, self._config.dnsbl),
-            metrics=self._metrics,
-            config=self._config,
-            clock=self._clock,
-        )
-        elsewhere = self._config.metrics.listen
+        v1, beside = self._apps()
+        self._v1, self._beside = server.Replaceable(v1), server.Replaceable(beside)
+        listen, elsewhere = self._config.api.listen, self._config.metrics.listen
         async with contextlib.AsyncExitStack() as stack:
-            main = create_app(
-                services, with_v1=Role.API in self._roles, with_metrics=elsewhere is None
-            )
-            address = await stack.enter_async_context(server.serving(self._config.api.listen, main))
-            if elsewhere and elsewhere != self._config.api.listen:
-                await stack.enter_async_context(
-                    server.serving(elsewhere, create_app(services, with_v1=False))
-                )
+            address = await stack.enter_async_context(server.serving(listen, self._v1))
+            if elsewhere and elsewhere != listen:
+                await stack.enter_async_context(server.serving(elsewhere, self._beside))
             yield address
 
-    async def _problems(self, store: Store) -> dict[str, str]:
+    def _apps(self) -> tuple[ASGIApp, ASGIApp]:
+        """What is answered on the api port, and what on a metrics port of its own."""
+        config = self._config
+        names = [name for name, _ in config.endpoints()]
+        gauges = Gauges(self._store, self._metrics, names, self._clock)
+        services = Services(
+            store=self._store,
+            explain=self._readers.explain,
+            readiness=self._problems,
+            render_metrics=gauges.render,
+            check_dnsbl=lambda targets: monitor.check(targets, config.dnsbl),
+            metrics=self._metrics,
+            config=config,
+            clock=self._clock,
+        )
+        with_metrics = config.metrics.listen in (None, config.api.listen)
+        v1 = create_app(services, with_v1=Role.API in self._roles, with_metrics=with_metrics)
+        return v1, create_app(services, with_v1=False)
+
+    async def _problems(self) -> dict[str, str]:
         problems = {}
         if self._stop.asked.is_set():
             problems["draining"] = "the service is stopping"
-        if not await store.writable():
+        if not await self._store.writable():
             problems["store"] = "the store cannot be written"
-        elif not store.has_room():
+        elif not self._store.has_room():
             problems["disk"] = "the store's disk has less room than its reserve"
         return problems
+
+
+async def _first(*events: asyncio.Event) -> asyncio.Event:
+    """Waits for any of them; the earliest in the list that is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return next(event for event in events if event.is_set())
+
+
+def _subscribers(config: Config) -> tuple[Subscriber, ...]:
+    return tuple(Subscriber(name, e.events, e.domains) for name, e in config.endpoints())
+
+
+def _value(config: Config, key: str) -> object:
+    section, _, name = key.partition(".")
+    return getattr(getattr(config, section), name)
 
 
 async def _retain(store: Store, config: Config, clock: Clock) -> None:

@@ -33,6 +33,10 @@ class Metrics:
 
         self.build_info = gauge("build_info", "1, with what runs", "version", "ruleset")
 
+        self.config_last_reload_successful = gauge(
+            "config_last_reload_successful", "1, or 0 while a changed configuration cannot be used"
+        )
+
         self.smtp_sessions = gauge("smtp_sessions", "SMTP sessions open now")
         self.smtp_connections = counter(
             "smtp_connections_total", "SMTP connections, by how they ended", "outcome"

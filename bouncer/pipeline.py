@@ -59,12 +59,23 @@ async def run(
     clock: Clock = now,
 ) -> None:
     """Works the inbox until cancelled. Two workers a reader keep it busy while one commits."""
-    ruleset = await readers.start()
+    ruleset = await _started(readers)
     metrics.build_info.labels(__version__, ruleset).set(1)
     async with asyncio.TaskGroup() as tasks:
         for number in range(workers):
             worker = Worker(inbox, readers, metrics, ruleset, lease, clock)
             tasks.create_task(worker.run(), name=f"pipeline-{number}")
+
+
+async def _started(readers: ReaderPool) -> str:
+    """The version of their ruleset. A reader that cannot start is a fault to stop for."""
+    for seconds in (1.0, 5.0):
+        try:
+            return await readers.start()
+        except ReaderDied as death:
+            log.warning("readers do not start, trying again in %g s: %s", seconds, death)
+            await asyncio.sleep(seconds)
+    return await readers.start()
 
 
 class Worker:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -16,11 +17,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from pydantic import TypeAdapter
 
 from bouncer.classify import rules
+from bouncer.classify.rulefile import rule_files
 from bouncer.errors import ReaderDied
 from bouncer.events import Event, Source
 from bouncer.explaining import Explanation, explain_arrival
@@ -154,7 +157,9 @@ class ReaderPool:
     def __init__(
         self, count: int, domains: Domains, limits: ReaderLimits, rules: Sequence[Path] = ()
     ) -> None:
-        self._readers = [Reader(domains, limits, rules) for _ in range(count)]
+        self._snapshot = _snapshot_of(rules) if rules else None
+        copies = sorted(Path(self._snapshot.name).iterdir()) if self._snapshot else []
+        self._readers = [Reader(domains, limits, copies) for _ in range(count)]
         self._free: asyncio.Queue[Reader] = asyncio.Queue()
         for reader in self._readers:
             self._free.put_nowait(reader)
@@ -181,6 +186,19 @@ class ReaderPool:
         """Ends all of them."""
         for reader in self._readers:
             await reader.kill()
+        if self._snapshot is not None:
+            self._snapshot.cleanup()
+
+
+def _snapshot_of(directories: Sequence[Path]) -> TemporaryDirectory[str]:
+    """The rule files as they are now: a reader that starts later reads by the same."""
+    snapshot = TemporaryDirectory(prefix="bouncer-rules-")
+    for number, directory in enumerate(directories):
+        copy = Path(snapshot.name, f"{number:03}")
+        copy.mkdir()
+        for file in rule_files(directory):
+            shutil.copyfile(file, copy / file.name)
+    return snapshot
 
 
 def _exit_of(process: asyncio.subprocess.Process) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bouncer.config import parse_listen
@@ -18,6 +18,16 @@ _BACKLOG = 128
 _KEEP_ALIVE_SECONDS = 15
 _HEAD_SECONDS = 15
 _MAX_HEAD_BYTES = 32 * 1024
+
+
+class Replaceable:
+    """An application that another can take the place of, between two requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
 
 
 @contextlib.asynccontextmanager

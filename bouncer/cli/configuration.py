@@ -38,6 +38,13 @@ def faults_of(path: Path | None) -> list[str]:
         return list(error.faults)
 
 
+def again(path: Path | None) -> Config:
+    """The configuration, as it is now; raises ConfigurationError with a line for each fault."""
+    if faults := faults_of(path):
+        raise ConfigurationError(*faults)
+    return config.load(path)
+
+
 def loaded(given: Path | None) -> Config:
     """The configuration; a bad one ends the command with a line for each fault."""
     path = config_path(given)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from bouncer import log
-from bouncer.cli.configuration import ConfigOption, config_path, loaded
+from bouncer.cli.configuration import ConfigOption, again, config_path, loaded
 from bouncer.cli.output import fail
 from bouncer.config import Config
 from bouncer.errors import BouncerError
@@ -34,15 +34,19 @@ def serve(
     from bouncer import app
 
     settings = loaded(config)
+    path = config_path(config)
     roles = _roles(only)
     log.configure(settings.log.format, settings.log.level)
 
     def started(where: Started) -> None:
-        _announce(settings, where, named=config_path(config) is not None)
+        _announce(settings, where, named=path is not None)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(app.serve(settings, roles, started=started))
+            service = app.serve(
+                settings, roles, reload=lambda: again(path), file=path, started=started
+            )
+            runner.run(service)
     except* BouncerError as errors:
         fail(*(line for e in _leaves(errors) for line in str(e).splitlines()))
     except* OSError as errors:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bouncer.config import Tls
+from bouncer.errors import ConfigurationError
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
@@ -18,6 +19,15 @@ def server_context(tls: Tls) -> ssl.SSLContext:
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(tls.certificate, tls.key)
     return context
+
+
+def check(tls: Tls) -> None:
+    """Raises ConfigurationError for a certificate and key that cannot be used together."""
+    try:
+        server_context(tls)
+        expiry(tls.certificate)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"smtp.tls: {tls.certificate}, {tls.key}: {error}") from error
 
 
 def expiry(certificate: Path) -> datetime:

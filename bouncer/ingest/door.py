@@ -128,24 +128,29 @@ class Door:
     ) -> None:
         self.inbox = inbox
         self.clock = clock
-        self.hostname = config.hostname
-        self.limits = Limits(config)
-        self.domains = frozenset(domain.bounce_domain for domain in domains)
         self.counts = Counts(metrics)
-        self.offers_tls = config.tls is not None
-        self.tls = _tls(config, metrics)
+        self._metrics = metrics
+        self.configure(config, domains)
         self.stopping = False
         self.held = 0  # octets of messages not yet complete
         self.addresses: list[tuple[str, int]] = []
         self._servers: list[asyncio.Server] = []
-        self._accept = config.drain_accept
-        self._finish = config.drain_finish
         self._hurry = asyncio.Event()
         self._visitors: set[Visitor] = set()
         self._connected: set[Visitor] = set()
         self._networks: Counter[str] = Counter()
         self._empty = asyncio.Event()
         self._empty.set()
+
+    def configure(self, config: Smtp, domains: Sequence[BounceDomain]) -> None:
+        """What holds for sessions from now on; running ones keep their limits."""
+        self.hostname = config.hostname
+        self.limits = Limits(config)
+        self.domains = frozenset(domain.bounce_domain for domain in domains)
+        self.offers_tls = config.tls is not None
+        self.tls = _tls(config, self._metrics)
+        self._accept = config.drain_accept
+        self._finish = config.drain_finish
 
     def opened(self, server: asyncio.Server) -> None:
         self._servers.append(server)

@@ -60,6 +60,10 @@ class Outbox:
         self.waiting = asyncio.Event()
         self.waiting.set()
 
+    def subscribe(self, subscribers: tuple[Subscriber, ...]) -> None:
+        """From now on messages are owed to these."""
+        self._subscribers = subscribers
+
     async def due(
         self, endpoint: str, limit: int, now: datetime, lease: timedelta
     ) -> list[Delivery]:

@@ -1,0 +1,130 @@
+"""What can be changed while the service runs, and what happens when the change is bad."""
+
+import os
+import signal
+import smtplib
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.servers.bouncer import Bouncer, running, wait_until
+
+EXAMPLE = (Path(__file__).parents[2] / "docs/examples/first-bounce.eml").read_text()
+OWN_RULE = """
+[[rule]]
+id = "own.gone"
+category = "recipient_moved"
+pattern = "there is no such user here"
+examples = ["550 5.1.1 there is no such user here"]
+source = "our own postmaster"
+"""
+GOOD = "bouncer_config_last_reload_successful"
+
+
+def reload(bouncer: Bouncer, **changes: Any) -> None:
+    """Writes the configuration with these sections changed, and sends SIGHUP."""
+    config = yaml.safe_load(bouncer.config_file.read_text())
+    bouncer.config_file.write_text(yaml.safe_dump({**config, **changes}))
+    os.kill(bouncer.pid, signal.SIGHUP)
+
+
+def said(bouncer: Bouncer, text: str) -> Callable[[], bool]:
+    return lambda: text in bouncer.log_file.read_text()
+
+
+def bounce_of(bouncer: Bouncer, address: str, to: str = "x@bounces.test") -> dict[str, Any]:
+    """Sends a bounce of this address; its event."""
+    with smtplib.SMTP("127.0.0.1", bouncer.smtp_port, timeout=20) as client:
+        client.sendmail("", [to], EXAMPLE.replace("gone@receiver.example", address))
+    wait_until(lambda: bouncer.events(recipient=address), seconds=20)
+    (event,) = bouncer.events(recipient=address)
+    return event
+
+
+def test_rules_domains_and_keys_change_without_a_restart(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    domain = {"bounce_domain": "bounces.test", "sending_domains": ["one.test"]}
+    config = {"domains": [domain], "rules": {"directories": [str(rules)]}}
+    with running(Bouncer(tmp_path, free_port(), free_port(), config)) as bouncer:
+        before = bounce_of(bouncer, "first@receiver.example")
+        (rules / "own.toml").write_text(OWN_RULE)
+        other = {"bounce_domain": "other.test", "sending_domains": ["two.test"]}
+        reload(bouncer, domains=[domain, other])
+        wait_until(said(bouncer, "was read again"), seconds=30)
+        after = bounce_of(bouncer, "second@receiver.example", to="x@other.test")
+        assert (before["category"], before["sending_domain"]) == ("recipient_unknown", "one.test")
+        assert (after["category"], after["sending_domain"]) == ("recipient_moved", "two.test")
+        assert after["rule"] == "own.gone"
+        assert after["ruleset"] != before["ruleset"]
+        assert bouncer.metric(GOOD) == 1
+        assert bouncer.stop() == 0
+
+
+def test_a_bad_change_leaves_everything_as_it_was(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    domain = {"bounce_domain": "bounces.test", "sending_domains": ["one.test"]}
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    config = {"domains": [domain], "rules": {"directories": [str(rules)]}}
+    with running(Bouncer(tmp_path, free_port(), free_port(), config)) as bouncer:
+        (rules / "own.toml").write_text(OWN_RULE.replace("there is", "there (is"))
+        reload(bouncer, domains=[{**domain, "sending_domains": ["changed.test"]}])
+        wait_until(lambda: bouncer.metric(GOOD) == 0, seconds=30)
+        assert "own.toml" in bouncer.log_file.read_text()
+        assert bounce_of(bouncer, "a@receiver.example")["sending_domain"] == "one.test"
+        (rules / "own.toml").write_text(OWN_RULE)
+        reload(bouncer)
+        wait_until(lambda: bouncer.metric(GOOD) == 1, seconds=30)
+        assert bounce_of(bouncer, "b@receiver.example")["sending_domain"] == "changed.test"
+
+
+def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    make_certificate(certificate, key)
+    config = {"smtp": {"tls": {"certificate": str(certificate), "key": str(key)}}}
+    with running(Bouncer(tmp_path, free_port(), free_port(), config)) as bouncer:
+        first = serial_of(bouncer.smtp_port)
+        make_certificate(certificate, key)
+        wait_until(lambda: serial_of(bouncer.smtp_port) != first, seconds=60)  # the file is watched
+        renewed = serial_of(bouncer.smtp_port)
+        key.write_text("nonsense")
+        os.kill(bouncer.pid, signal.SIGHUP)
+        wait_until(lambda: bouncer.metric(GOOD) == 0, seconds=30)
+        assert serial_of(bouncer.smtp_port) == renewed
+
+
+def make_certificate(certificate: Path, key: Path) -> None:
+    if not any((Path(folder) / "openssl").exists() for folder in os.environ["PATH"].split(":")):
+        pytest.skip("openssl is missing: install the Debian package openssl")
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-days", "2", "-subj", "/CN=mx.bounces.test",
+            "-keyout", str(key), "-out", str(certificate),
+        ],
+        check=True, capture_output=True, timeout=30,
+    )  # fmt: skip
+
+
+def serial_of(port: int) -> bytes:
+    """What tells one certificate of the SMTP door from another."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+        client.starttls(context=context)
+        assert isinstance(client.sock, ssl.SSLSocket)
+        octets = client.sock.getpeercert(binary_form=True)
+        assert octets
+        return octets
