@@ -1,7 +1,7 @@
 """Addresses as they stand in envelopes and reports (RFC 5321 section 4.1.2, RFC 6531)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 def domain_of(address: str) -> str | None:
@@ -59,6 +59,14 @@ def _local_before(text: str, begin: int, at: int) -> int:
 def addresses_in(text: str) -> list[str]:
     """Every address in running text, in order."""
     return [trimmed(text[start:end]) for start, end in spans_in(text)]
+
+
+def unique(addresses: Iterable[str]) -> list[str]:
+    """Each address once, as it was written first."""
+    kept: dict[str, str] = {}
+    for address in addresses:
+        kept.setdefault(address_key(address), address)
+    return list(kept.values())
 
 
 def trimmed(found: str) -> str:

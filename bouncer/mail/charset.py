@@ -58,7 +58,7 @@ def header_text(octets: bytes) -> str:
     """A header's value: raw UTF-8 or Latin-1, encoded words decoded, folding removed."""
     text, _ = text_from(octets, None)
     if "\n" in text:
-        text = " ".join(text.split("\n"))
+        text = text.replace("\n\t", " ").replace("\n", "")
     return _ENCODED_WORD.sub(_decoded_word, text) if "=?" in text else text
 
 

@@ -297,9 +297,7 @@ class Message:
 
 def _after_mbox_line(octets: bytes) -> tuple[int, bytes | None]:
     """Where the header begins, and the sender an mbox `From ` line names."""
-    start = 0
-    while octets.startswith(b"\n", start):
-        start += 1
+    start = len(octets) - len(octets.lstrip(b"\n"))
     if not octets.startswith((b"From ", b">From "), start):
         return start, None
     stop = octets.find(b"\n", start)

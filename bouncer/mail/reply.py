@@ -37,7 +37,7 @@ _CODE = re.compile(
 _SAYING = (
     "said", "says", "with", "returned", "returns", "reason", "responded", "responds", "response",
     "reply", "replied", "error", "code", "status", "smtp", "was", "answer", "server", "because",
-    "following", "...", "<<<", ":", ";", ">", "=",
+    "following", "message", "...", "<<<", ":", ";", ">", "=",
 )  # fmt: skip
 _PASSED_ON = re.compile(
     r"55[04](?: 4\.4\.7)? (?:message expired[^<>]{0,120}<|<?[^ <>]{1,320}>?\.\.\. (?=[45]\d\d ))",
@@ -53,7 +53,19 @@ _SPEAKER = re.compile(
     rf"{_NAME}\.?(?: ?\[[0-9A-Fa-f.:]{{2,45}}\])? (?:did not like our|does not like|failed after)"
 )
 # What the sending MTA puts in front of the words it quotes.
-_INTRODUCTIONS = ("said:", "response:", "reason:", "<<<", "]:", "):", "error was:", "with:", "was:")
+_INTRODUCTIONS = (
+    "said:",
+    "response:",
+    "reason:",
+    "<<<",
+    "]:",
+    "):",
+    "error was:",
+    "with:",
+    "was:",
+    "returned:",
+)
+_INTRODUCING = ("error from remote", "did not like our")
 # The rank of a permanent reply with an enhanced status.
 _CERTAIN = 7
 
@@ -84,6 +96,8 @@ def reply_from(text: str, *, host: str | None = None) -> Reply | None:
         before = words[max(0, at - _MAX_INTRODUCTION) : at]
         host = host or _host_in(before)
         words = words[at:] if _is_introduction(before) else words
+        if words.endswith(")") and words.count(")") > words.count("("):
+            words = words[:-1]
     if found.group("dash"):
         words = _folded(words, code, status)
     return Reply(words, int(code), status, host)
@@ -98,7 +112,9 @@ def _host_in(words: str) -> str | None:
 
 def _is_introduction(before: str) -> bool:
     tail = before.rstrip(" \"'([").lower()
-    return tail.endswith(_INTRODUCTIONS) or (tail.endswith(":") and "error from remote" in tail)
+    return tail.endswith(_INTRODUCTIONS) or (
+        tail.endswith(":") and any(words in tail for words in _INTRODUCING)
+    )
 
 
 def _refusal_in(words: str) -> re.Match[str] | None:

@@ -6,7 +6,7 @@ nobody does and the report stands without a recipient.
 
 import re
 
-from bouncer.mail.address import address_from_field, address_key, addresses_in
+from bouncer.mail.address import address_from_field, addresses_in, unique
 from bouncer.mail.date import date_from
 from bouncer.mail.message import Message
 from bouncer.reports.about import ReturnedHeader, returned_header
@@ -69,9 +69,9 @@ def _recipients(fields: Fields, header: ReturnedHeader) -> list[str]:
         found = [address_from_field(value) for value in fields.get(name, ())]
         usable = [a for a in found if a and "@" in a]
         if usable:
-            return list({address_key(a): a for a in usable}.values())[:MAX_RECIPIENTS]
+            return unique(usable)[:MAX_RECIPIENTS]
     found_in_mail = header.addressees
-    return found_in_mail[:1] if len(set(map(address_key, found_in_mail))) == 1 else []
+    return found_in_mail[:1] if len(unique(found_in_mail)) == 1 else []
 
 
 def _outlook(message: Message) -> Report | None:

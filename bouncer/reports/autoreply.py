@@ -92,7 +92,13 @@ def _is_auto_reply(message: Message) -> bool:
     submitted = _auto_submitted(message)
     if submitted in ("auto-replied", "auto-reply", "vacation"):
         return True
-    if submitted == "auto-generated" or b"list-id" in fields:
+    subject = (message.header("subject") or "").lower()
+    if b"list-id" in fields or b"list-unsubscribe" in fields or b"x-mailing-list" in fields:
+        return False
+    # Exchange calls its out-of-office replies auto-generated.
+    if any_of(AUTOMATIC_SUBJECTS, subject):
+        return True
+    if submitted == "auto-generated":
         return False
     if (message.header("precedence") or "").strip().lower() in _PRECEDENCE:
         return True
@@ -100,11 +106,6 @@ def _is_auto_reply(message: Message) -> bool:
         return True
     if not _MARKS.isdisjoint(fields):
         return (message.header("x-autoreply") or "yes").lower() not in ("no", "false", "0")
-    if b"list-unsubscribe" in fields or b"x-mailing-list" in fields:
-        return False
-    subject = (message.header("subject") or "").lower()
-    if any_of(AUTOMATIC_SUBJECTS, subject):
-        return True
     # A mail about holidays is no auto-reply unless it answers.
     answers = b"in-reply-to" in fields or b"references" in fields or _null_sender(message)
     return answers and any_of(AWAY_SUBJECTS, subject)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from flufl.bounce import all_failures
 
-from bouncer.mail.address import address_key, addresses_in, domain_of
+from bouncer.mail.address import address_key, addresses_in, clean, domain_of, unique
 from bouncer.mail.html import text_from_html
-from bouncer.mail.message import Message
+from bouncer.mail.message import MAX_DEPTH, Message
 from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
 from bouncer.reports.about import ReturnedHeader, returned_header
@@ -29,13 +29,14 @@ from bouncer.reports.phrases import (
     STILL_TRYING,
     any_of,
 )
-from bouncer.reports.prose import Position, Prose, split_returned
+from bouncer.reports.prose import MAX_RECIPIENTS, Position, Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 
 # It logs a traceback for each mail that its detectors stumble over.
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
 
-MAX_FLUFL = 256 * 1024
+MAX_FLUFL = 32 * 1024
+MAX_FLUFL_PARTS = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
 
@@ -113,8 +114,11 @@ def _recipient(address: str, among: list[str], prose: Prose, kind: Kind) -> Repo
 
 def _failed_recipients(message: Message) -> list[str]:
     """X-Failed-Recipients (Exim, Google, Mail.ru): the addresses, from the horse's mouth."""
-    found = [a for value in message.headers("x-failed-recipients") for a in addresses_in(value)]
-    return list({address_key(a): a for a in found}.values())
+    return unique(
+        address
+        for value in message.headers("x-failed-recipients")
+        for address in addresses_in(value)
+    )
 
 
 def _text_of(message: Message) -> str:
@@ -218,17 +222,32 @@ def _wrapped(message: Message) -> Report | None:
     return replace(report, defects=(*message.defects, *report.defects, "report within a report"))
 
 
+def _by_flufl(octets: bytes) -> tuple[list[str], list[str]]:
+    """Temporary and permanent failures; none of a mail that its parser would recurse into."""
+    nested = octets.count(b"oundary") + octets.count(b"essage/rfc822") > MAX_DEPTH
+    if nested or octets.count(b"\n--") > MAX_FLUFL_PARTS or b"@" not in octets:
+        return [], []
+    try:
+        found = all_failures(email.message_from_bytes(octets))
+    except Exception:  # A library's thirty detectors raise what they like on broken mail.
+        return [], []
+    temporary, permanent = (
+        sorted(clean(a.decode("utf-8", "replace")) for a in addresses if b"@" in a)[:MAX_RECIPIENTS]
+        for addresses in found
+    )
+    return temporary, permanent
+
+
 def _last_resorts(
     message: Message, header: ReturnedHeader, kind: Kind
 ) -> tuple[list[str], Kind, Format]:
     """flufl.bounce; then the one addressee of the returned mail."""
-    temporary, permanent = all_failures(email.message_from_bytes(message.octets[:MAX_FLUFL]))
-    for addresses, found in ((permanent, kind), (temporary, Kind.DELAY)):
-        texts = sorted(a.decode("utf-8", "replace") for a in addresses if b"@" in a)
-        if texts:
-            return texts[:500], found, Format.FLUFL
+    temporary, permanent = _by_flufl(message.octets[:MAX_FLUFL])
+    if permanent or temporary:
+        found = kind if permanent else Kind.DELAY
+        return permanent or temporary, found, Format.FLUFL
     addressees = header.addressees
-    if len(set(map(address_key, addressees))) == 1:
+    if len(unique(addressees)) == 1:
         message.note("recipient taken from the returned mail")
         return addressees[:1], kind, Format.FREE_TEXT
     return [], kind, Format.UNRECOGNISED

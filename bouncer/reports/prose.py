@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import re2
 
-from bouncer.mail.address import address_key, spans_in, trimmed
+from bouncer.mail.address import address_key, spans_in, trimmed, unique
 from bouncer.mail.reply import Reply, reply_from
 from bouncer.reports.phrases import (
     FAILED_ENDINGS,
@@ -121,10 +121,7 @@ class Prose:
             others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
             best = max((p for _, p in others), default=Position.NONE)
             chosen = [m.address for m, p in others if p == best and best] or chosen
-        unique: dict[str, str] = {}
-        for address in chosen:
-            unique.setdefault(address_key(address), address)
-        return list(unique.values())[:MAX_RECIPIENTS]
+        return unique(chosen)[:MAX_RECIPIENTS]
 
     def reply_about(self, address: str, among: list[str]) -> Reply | None:
         """The words about a recipient; those of the whole text where it is the only one."""
@@ -158,7 +155,7 @@ class Prose:
                 break
         if _REPLY_AHEAD.search(self.text[max(mention.line, start - 340) : mention.start]):
             start = self._session_start(index, others)
-        return self.text[start:stop].lstrip(" \t>\"')]:;,")
+        return self.text[start:stop].lstrip(" \t>\"')]:;,.")
 
     def _session_start(self, index: int, others: set[str]) -> int:
         """Where the dialogue begins that ends with the reporter's own reply about the address."""

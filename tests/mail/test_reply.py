@@ -1,0 +1,80 @@
+"""The remote server's words: code, status, text and host, and which of several replies wins."""
+
+import pytest
+
+from bouncer.mail.reply import MAX_TEXT_BYTES, reply_from
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "status"),
+    [
+        ("550 5.1.1 <a@b.example>... User unknown", 550, "5.1.1"),
+        ("550 no such user (#5.1.1)", 550, "5.1.1"),
+        ("550 #5.1.0 Address rejected", 550, "5.1.0"),
+        ("550: 5.2.2 full", 550, "5.2.2"),
+        ("550 550 5.1.1 user unknown", 550, "5.1.1"),
+        ("5.2.1 disabled", None, "5.2.1"),
+        ("mailbox unavailable. [SMTP Error Code 550]", 550, None),
+        ("Invalid Address, ERROR_CODE :550, ERROR_CODE :5.1.1 gone", 550, "5.1.1"),
+        ("[Status: Error, Address: <a@b.example>, ResponseCode 421, , Host]", 421, None),
+        ("host 192.0.2.5 said: 452 4.3.1 full", 452, "4.3.1"),
+        ("Could not deliver for the last 432000 seconds", None, None),
+        ("message of 512 KB sent in 2026 from 192.0.2.550", None, None),
+        ("version 4.8.5.36 of the server", None, None),
+        ("<<< 503 5.5.1 Need RCPT <<< 550 5.7.1 Rejected", 550, "5.7.1"),
+        ("421 4.4.2 lost it; then said: 550 5.1.1 unknown", 550, "5.1.1"),
+        ("554 4.4.7 Message expired: 840 minutes.<421 4.4.0 no DNS>", 421, "4.4.0"),
+        ("554 <a@b.example>... 550 Host unknown", 550, None),
+        ("250 2.1.5 Ok", 250, "2.1.5"),
+    ],
+)
+def test_code_and_status_are_those_that_stand_in_the_words(
+    words: str, code: int | None, status: str | None
+) -> None:
+    reply = reply_from(words)
+    assert reply is not None
+    assert (reply.code, reply.status) == (code, status)
+
+
+def test_a_reply_of_many_lines_is_one_line() -> None:
+    reply = reply_from("550-5.7.26 Not\n  authenticated\n550-5.7.26 at all,\n550 5.7.26 sorry")
+    assert reply is not None
+    assert reply.text == "550 5.7.26 Not authenticated at all, sorry"
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "host"),
+    [
+        ("host mx.b.example[192.0.2.1] said: 550 5.1.1 no", "550 5.1.1 no", "mx.b.example"),
+        (
+            "SMTP error from remote mail server after end of data: host mx.b.example [::1]: 550 no",
+            "550 no",
+            "mx.b.example",
+        ),
+        ("192.0.2.9 does not like recipient. Remote host said: 550 no", "550 no", "192.0.2.9"),
+        ("rejected by mx.b.example. [192.0.2.1]. It said: 550 no", "550 no", "mx.b.example"),
+    ],
+)
+def test_what_introduces_the_words_is_cut_and_the_host_kept(
+    words: str, text: str, host: str
+) -> None:
+    reply = reply_from(words)
+    assert reply is not None
+    assert (reply.text, reply.host) == (text, host)
+
+
+def test_the_host_that_is_told_wins() -> None:
+    reply = reply_from("host mx.b.example said: 550 no", host="mta.example")
+    assert reply is not None
+    assert reply.host == "mta.example"
+
+
+def test_words_are_kept_to_their_limit() -> None:
+    reply = reply_from("550 " + "é" * 20_000)
+    assert reply is not None
+    assert MAX_TEXT_BYTES - 2 <= len(reply.text.encode()) <= MAX_TEXT_BYTES
+
+
+@pytest.mark.parametrize("nothing", ["", " \r\n\t", "\x00"])
+def test_nothing_is_no_reply(nothing: str) -> None:
+    assert reply_from(nothing) is None
