@@ -1,5 +1,6 @@
 """A log line is one line, whatever a stranger wrote into it."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -49,3 +50,25 @@ def test_a_traceback_is_part_of_its_line(capsys: pytest.CaptureFixture[str]) -> 
         logging.getLogger("bouncer.test").exception("it broke")
     (line,) = capsys.readouterr().err.splitlines()
     assert "ValueError" in json.loads(line)["exception"]
+
+
+async def test_lines_of_a_running_loop_are_written_in_its_next_turn(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.configure("json", "info")
+    for number in range(3):
+        logging.getLogger("bouncer.test").info("message %d", number)
+    assert capsys.readouterr().err == ""
+    await asyncio.sleep(0)
+    lines = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["message 0", "message 1", "message 2"]
+
+
+async def test_a_warning_is_written_at_once_and_after_what_came_before_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.configure("json", "info")
+    logging.getLogger("bouncer.test").info("first")
+    logging.getLogger("bouncer.test").warning("second")
+    lines = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["first", "second"]
