@@ -168,8 +168,8 @@ class Ruleset:
         for provider in sorted(self.providers):
             self._first(provider, Said(b"no", (), ()))
         for rule in self.rules:
-            if rule.provider is None:
-                self._first(OTHER, Said(rule.examples[0].encode(), (), ()))
+            for example in rule.examples:
+                self._first(OTHER, Said(example.encode(), (), ()))
 
     def explain(self, report: Report, recipient: ReportedRecipient) -> Explanation:
         """The verdict with all rules that fitted, the one that won first."""
