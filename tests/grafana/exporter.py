@@ -40,6 +40,7 @@ def serving() -> Iterator[tuple[str, Metrics]]:
 
 def _set_gauges(metrics: Metrics) -> None:
     metrics.build_info.labels("0.1.0", "abc").set(1)
+    metrics.config_last_reload_successful.set(1)
     metrics.smtp_sessions.set(3)
     metrics.tls_certificate_expiry.set(time.time() + 86400)
     for state in ("waiting", "reading", "done", "quarantined", "human"):
