@@ -9,13 +9,15 @@ and a hundred times slower on one it has not: their gaps multiply its states.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Protocol, cast
 
 import re2
 
-# What a pattern may spend on its automaton. RE2 drops its states and starts anew when it is spent.
-MAX_PATTERN_MEMORY_BYTES = 8 * 1024 * 1024
+# What one pattern may spend on its automaton. When it is spent, RE2 drops states and starts anew.
+MAX_PATTERN_MEMORY_BYTES = 1024 * 1024
 _PROBE = "probe of the filter"
 
 
@@ -54,14 +56,25 @@ def compiled(pattern: str) -> Pattern:
         ) from error
 
 
+def fault_in(pattern: str) -> str | None:
+    """Why the pattern cannot be used, None if it can."""
+    try:
+        compiled(pattern)
+        _matcher(pattern)
+    except ValueError as error:
+        return str(error)
+    except re2.error:
+        return "pattern too large"
+    return None
+
+
 class PatternSet:
     """Many patterns, searched for together; built when the first text comes."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = tuple(patterns)
         self._matchers: list[re2.Set | None] = [None] * len(self._patterns)
-        self._filter: re2.Filter | None = None
-        self._built = False
+        self._filters: tuple[_Filter, ...] | None = None
 
     def matching(self, text: bytes) -> Iterator[int]:
         """The positions of the patterns that are found, lowest first."""
@@ -75,18 +88,42 @@ class PatternSet:
     def _possible(self, text: bytes) -> Iterable[int]:
         if not self._patterns or not text:
             return ()
-        if not self._built:
-            self._filter = _filter(self._patterns)
-            self._built = True
-        if self._filter is None:
-            return range(len(self._patterns))
-        possible: list[int] = self._filter.Match(text, potential=True) or []
-        possible.sort()
-        return possible
+        if self._filters is None:
+            self._filters = tuple(_filters(self._patterns, 0))
+        if len(self._filters) == 1:
+            return self._filters[0].possible(text)
+        return chain.from_iterable(each.possible(text) for each in self._filters)
 
 
-def _filter(patterns: Sequence[str]) -> re2.Filter | None:
-    """What finds the literal parts; None if they are too many for it (RE2 does not say so)."""
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """What finds the literal parts of some patterns that stand side by side."""
+
+    first: int
+    count: int
+    literals: re2.Filter | None  # None: one pattern alone has too many of them
+
+    def possible(self, text: bytes) -> list[int]:
+        """The positions of its patterns that can match the text, lowest first."""
+        if self.literals is None:
+            return list(range(self.first, self.first + self.count))
+        found = self.literals.Match(text, potential=True) or []
+        return sorted(self.first + position for position in found)
+
+
+def _filters(patterns: Sequence[str], first: int) -> Iterator[_Filter]:
+    """As few filters as can hold the literals of all these patterns."""
+    literals = _literals(patterns)
+    if literals or len(patterns) == 1:
+        yield _Filter(first, len(patterns), literals)
+        return
+    half = len(patterns) // 2
+    yield from _filters(patterns[:half], first)
+    yield from _filters(patterns[half:], first + half)
+
+
+def _literals(patterns: Sequence[str]) -> re2.Filter | None:
+    """None if they are too many: RE2 does not say so, but then it finds nothing at all."""
     built = re2.Filter()
     options = _options()
     for pattern in (*patterns, _PROBE):

@@ -5,6 +5,7 @@ reporting MTA only where the report names no other server, because it is usually
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from bouncer.classify.patterns import PatternSet
 from bouncer.classify.rulefile import Recognition
@@ -12,6 +13,7 @@ from bouncer.mail.address import domain_of
 from bouncer.reports.report import Report, ReportedRecipient
 
 OTHER = "other"
+MAX_REMEMBERED_BYTES = 512  # the same words come again and again, the recipient's address taken out
 
 
 class Providers:
@@ -34,6 +36,7 @@ class Providers:
             fingerprints.extend((name, pattern) for pattern in signs.reply)
         self._fingerprinted = tuple(name for name, _ in fingerprints)
         self._fingerprints = PatternSet([pattern for _, pattern in fingerprints])
+        self._remembered = lru_cache(maxsize=4096)(self._by_words)
         self.names = frozenset(name for name, _ in known) | {OTHER}
 
     def of(self, report: Report, recipient: ReportedRecipient, words: bytes) -> str:
@@ -47,11 +50,16 @@ class Providers:
             domain = domain_of(address) if address else None
             if domain and (found := _by_suffix(self._by_domain, domain)):
                 return found
-        if (hit := next(self._fingerprints.matching(words), None)) is not None:
-            return self._fingerprinted[hit]
+        short = len(words) <= MAX_REMEMBERED_BYTES
+        if found := self._remembered(words) if short else self._by_words(words):
+            return found
         if report.reporting_mta and not any(servers):
             return _by_suffix(self._by_reporter, report.reporting_mta) or OTHER
         return OTHER
+
+    def _by_words(self, words: bytes) -> str | None:
+        hit = next(self._fingerprints.matching(words), None)
+        return None if hit is None else self._fingerprinted[hit]
 
 
 def _by_suffix(table: dict[str, str], host: str) -> str | None:

@@ -15,8 +15,8 @@ from itertools import chain
 from pathlib import Path
 
 from bouncer.classify.category import BounceClass, Category, class_of
-from bouncer.classify.patterns import PatternSet, compiled
-from bouncer.classify.providers import OTHER, Providers
+from bouncer.classify.patterns import PatternSet, compiled, fault_in
+from bouncer.classify.providers import MAX_REMEMBERED_BYTES, OTHER, Providers
 from bouncer.classify.rulefile import (
     PACKAGED,
     Fault,
@@ -28,8 +28,6 @@ from bouncer.classify.rulefile import (
 from bouncer.classify.words import words_of
 from bouncer.errors import ConfigurationError
 from bouncer.reports.report import Kind, Report, ReportedRecipient
-
-MAX_REMEMBERED_BYTES = 512
 
 _OF_KIND = {
     Kind.COMPLAINT: Category.COMPLAINT,
@@ -158,7 +156,6 @@ class Ruleset:
         provider = self._providers.of(report, recipient, said.words)
         if recipient.kind not in (Kind.BOUNCE, Kind.DELAY):
             return Verdict(_OF_KIND.get(recipient.kind), None, provider, None, None)
-        # The same words come again and again, the recipient's address taken out.
         short = len(said.words) <= MAX_REMEMBERED_BYTES
         rule = self._remembered(provider, said) if short else self._first(provider, said)
         return self._verdict(recipient, provider, said, rule)
@@ -168,8 +165,8 @@ class Ruleset:
         for provider in sorted(self.providers):
             self._first(provider, Said(b"no", (), ()))
         for rule in self.rules:
-            for example in rule.examples:
-                self._first(OTHER, Said(example.encode(), (), ()))
+            if rule.provider is None:
+                self._first(OTHER, Said(rule.examples[0].encode(), (), ()))
 
     def explain(self, report: Report, recipient: ReportedRecipient) -> Explanation:
         """The verdict with all rules that fitted, the one that won first."""
@@ -222,13 +219,11 @@ def pattern_faults(file: Written) -> list[Fault]:
     signs = file.content.recognise
     named = [("recognise", pattern) for pattern in (*signs.reply, signs.vendor_code) if pattern]
     named += [(rule.id, rule.pattern) for rule in file.content.rule if rule.pattern]
-    faults = []
-    for name, pattern in named:
-        try:
-            compiled(pattern)
-        except ValueError as error:
-            faults.append(Fault(file.path, f"pattern does not compile: {error}", rule=name))
-    return faults
+    return [
+        Fault(file.path, f"pattern does not compile: {wrong}", rule=name)
+        for name, pattern in named
+        if (wrong := fault_in(pattern))
+    ]
 
 
 def _read_all(paths: Iterable[Path]) -> tuple[list[Written], list[Fault]]:

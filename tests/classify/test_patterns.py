@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from bouncer.classify.patterns import PatternSet, compiled
+from bouncer.classify.patterns import PatternSet, compiled, fault_in
 
 _LETTERS = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 
@@ -38,6 +38,11 @@ def test_patterns_that_ruin_backtracking_engines_are_searched_in_linear_time(pat
     list(patterns.matching(b"a"))
     short, long = (_seconds(patterns, b"a" * length + b"!") for length in (20_000, 200_000))
     assert long < max(short * 100, 0.5)  # ten times the text; backtracking would never return
+
+
+def test_a_pattern_that_is_too_large_is_told() -> None:
+    assert fault_in("(x[a-z]{900}){50}") is not None
+    assert fault_in("user.unknown") is None
 
 
 def test_more_literals_than_the_filter_can_hold_are_still_all_searched_for() -> None:
