@@ -27,6 +27,8 @@ MAX_LOCAL = 128
 _DOMAIN_PART = re.compile(rf"[{_DOMAIN}]{{1,255}}|\[[0-9A-Fa-f.:IPv]{{2,60}}\]")
 _LOCAL_BACKWARDS = re.compile(rf"[{_ATEXT}]{{1,{MAX_LOCAL}}}")
 _UTF8_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+# What Exchange and web pages write in front: dda:SMTP=user, ?email=user.
+_LABEL = re.compile(r"^.{0,60}?\b(?:smtp|e?mail|mailto|rcpt|address|user)=(?=[^=])", re.I)
 _FIELD_TYPE = re.compile(
     r"\s*(?:rfc822|utf-8|unknown|smtp|x400|local|x-[a-z0-9-]{1,30})\s*;\s*", re.I
 )
@@ -73,7 +75,8 @@ def trimmed(found: str) -> str:
     """An address without the punctuation of the sentence it was found in."""
     local, _, domain = found.rpartition("@")
     if not local.startswith('"'):
-        local = local.lstrip("'`*").removeprefix("mailto=") or local
+        local = _LABEL.sub("", local) or local
+        local = local.lstrip("'`*") or local
         if local.startswith("=") and not local.startswith("=?"):
             local = local.lstrip("=") or local
     return f"{local}@{domain.rstrip('.-_') if not domain.startswith('[') else domain}"

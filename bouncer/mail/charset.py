@@ -34,6 +34,9 @@ def codec_for(charset: str) -> str | None:
 def text_from(octets: bytes, charset: str | None) -> tuple[str, bool]:
     """The text, and whether the charset was understood; UTF-8, then Latin-1, where it was not."""
     codec = codec_for(charset) if charset else None
+    if codec in (None, "ascii", "utf-8") and b"\x1b$" in octets:
+        # Japanese servers write ISO-2022-JP whatever they declare.
+        return octets.decode("iso2022_jp", "replace"), True
     if codec is not None and codec not in ("ascii", "utf-8"):
         return octets.decode(codec, "replace"), True
     try:

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _DATE = re.compile(
-    r"(\d{1,2})[ -]([A-Za-z]{3})[a-z]{0,6}[ -](\d{2,4})[ ,]{1,3}"
+    r"\s*(?:[A-Za-z]{2,9}\.?,?\s{0,3})?(\d{1,2})[ -]([A-Za-z]{3})[a-z]{0,6}[ -](\d{2,4})[ ,]{1,3}"
     r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,9})?"
     r"(?: {0,3}([+-])(\d{2}):?(\d{2})| {1,3}([A-Z]{1,4}))?"
 )
@@ -20,7 +20,7 @@ _ZONES = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST
 
 def date_from(text: str) -> datetime | None:
     """The moment a date names; None where it names none. An unknown zone is taken as UTC."""
-    found = _DATE.search(text[:200])
+    found = _DATE.match(text[:200])
     if found is None:
         return None
     day, month, year, hour, minute, second, sign, zone_hours, zone_minutes, zone = found.groups()

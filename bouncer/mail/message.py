@@ -49,8 +49,11 @@ def unfolded_lines(octets: bytes) -> bytes:
     """The same lines with LF alone between them."""
     if b"\r" not in octets:
         return octets
+    plain = octets.replace(b"\r\n", b"\n")
+    if b"\r" not in plain:
+        return plain
     # CR CR LF is what becomes of CRLF on its way through a careless gateway.
-    return octets.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return plain.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 class Part:

@@ -39,6 +39,8 @@ _SAYING = (
     "reply", "replied", "error", "code", "status", "smtp", "was", "answer", "server", "because",
     "following", "message", "...", "<<<", ":", ";", ">", "=",
 )  # fmt: skip
+# Codes in use have 0 to 5, or 7, in the middle (RFC 5321 section 4.2.1 and practice).
+_PHONE = re.compile(r"\d[689]|\d{3}\)? ?\d{3}-\d{3,4}")
 _PASSED_ON = re.compile(
     r"55[04](?: 4\.4\.7)? (?:message expired[^<>]{0,120}<|<?[^ <>]{1,320}>?\.\.\. (?=[45]\d\d ))",
     re.IGNORECASE,
@@ -54,17 +56,9 @@ _SPEAKER = re.compile(
 )
 # What the sending MTA puts in front of the words it quotes.
 _INTRODUCTIONS = (
-    "said:",
-    "response:",
-    "reason:",
-    "<<<",
-    "]:",
-    "):",
-    "error was:",
-    "with:",
-    "was:",
-    "returned:",
-)
+    "said:", "response:", "reason:", "<<<", "]:", "):", "error was:", "with:", "was:", "returned:",
+    "server message",
+)  # fmt: skip
 _INTRODUCING = ("error from remote", "did not like our")
 # The rank of a permanent reply with an enhanced status.
 _CERTAIN = 7
@@ -146,7 +140,7 @@ def _rank(found: re.Match[str], words: str) -> int:
         return 0
     if not with_status and start and not _is_announced(words, start):
         repeated = found.group("dash") or words[:start].rstrip(" ").endswith(_OPENING)
-        return 1 if repeated and code[0] != "2" else 0
+        return 1 if repeated and code[0] != "2" and not _PHONE.match(words, start) else 0
     if code == "503" or code[0] == "2":
         return 2
     return (_CERTAIN - 1 if code[0] == "5" else _CERTAIN - 3) + with_status

@@ -8,7 +8,7 @@ or the part for people gives it.
 import re
 from dataclasses import dataclass, replace
 
-from bouncer.mail.address import address_from_field, address_from_xtext, clean
+from bouncer.mail.address import address_from_field, address_from_xtext, address_key, clean
 from bouncer.mail.date import date_from
 from bouncer.mail.html import text_from_html
 from bouncer.mail.message import MAX_TEXT, Message
@@ -62,6 +62,9 @@ _INDENT = re.compile(r"(?m)^[ \t]+(?=[A-Za-z][A-Za-z-]{1,60}[ \t]{0,4}:)")
 _MTA = re.compile(r"\s*(?:[a-z0-9-]{1,30}\s*;)?\s*(.*)", re.I | re.S)
 _DIAGNOSTIC_TYPE = re.compile(r"\s*([a-z][a-z0-9-]{0,30})\s*;\s*", re.I)
 _INLINE = re.compile(r"(?mi)^[ \t>|]{0,12}(?:final|original)-recipient[ \t]?:")
+# Where the fields begin that some write into the part for people.
+_STATUS_FIELD = re.compile(r"\n[ \t>]{0,8}(?i:reporting-mta|final-recipient|original-recipient) ?:")
+_REMARK = re.compile(r"\(([^()]{8,400})\)")
 _FIELD_NAMES = (b"nal-Recipient", b"nal-recipient", b"NAL-RECIPIENT")
 _QUOTE = re.compile(r"(?m)^[ \t]{0,8}[>|][>|\s]{0,8}")
 _ACTIONS = {
@@ -89,7 +92,7 @@ def read(message: Message) -> Report | None:
     groups = _groups(message)
     if groups is None or not groups.recipients:
         return None
-    prose = _Human(message)
+    prose = _Human(message, groups.recipients)
     recipients = _distinct(
         [_recipient(group, message, prose) for group in groups.recipients[:MAX_RECIPIENTS]]
     )
@@ -121,10 +124,12 @@ def _report(
 class _Human:
     """The part for people, read only when the fields leave something open."""
 
-    __slots__ = ("_after", "_message", "_prose")
+    __slots__ = ("_after", "_groups", "_message", "_prose", "_remarks")
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, groups: list[Group]) -> None:
         self._message = message
+        self._groups = groups
+        self._remarks: dict[str, Reply] | None = None
         self._prose: Prose | None = None
         self._after = ""
 
@@ -136,9 +141,17 @@ class _Human:
                 text_from_html(part.text) if part.type == "text/html" else part.text
                 for part in texts[:3]
             )
-            before, self._after = split_returned(text)
+            fields = _STATUS_FIELD.search(text)
+            before, self._after = split_returned(text[: fields.start()] if fields else text)
             self._prose = Prose(before)
         return self._prose
+
+    @property
+    def remarks(self) -> dict[str, Reply]:
+        """What the Status fields say in words, by address."""
+        if self._remarks is None:
+            self._remarks = _remarks(self._groups)
+        return self._remarks
 
     @property
     def after_if_read(self) -> str:
@@ -345,13 +358,20 @@ def _completed(
             return None
         address, named = told[0], told
         recipient = replace(recipient, recipient=address)
-    if recipient.kind not in (Kind.BOUNCE, Kind.DELAY) or recipient.smtp_code is not None:
+    if recipient.kind not in (Kind.BOUNCE, Kind.DELAY) or recipient.reply is not None:
         return recipient
     said = human.prose.reply_about(address, named)
-    if said is not None and (said.code is not None or recipient.reply is None):
-        if recipient.reply is not None and recipient.reply.status and not said.status:
-            said = replace(said, status=recipient.reply.status)
-        if said.code is None and recipient.reply is None:
-            said = replace(said, text=one_line(said.text))
-        return replace(recipient, reply=said)
-    return recipient
+    if said is None or (said.code is None and said.status is None):
+        said = human.remarks.get(address_key(address), said)
+    return recipient if said is None else replace(recipient, reply=said)
+
+
+def _remarks(groups: list[Group]) -> dict[str, Reply]:
+    """The words in parentheses behind a Status, for the groups that have nothing better."""
+    found = {}
+    for group in groups[:MAX_RECIPIENTS]:
+        remark = _REMARK.search(group.get("status", ""))
+        address = address_from_field(group.get("final-recipient", ""))
+        if remark is not None and address is not None:
+            found[address_key(address)] = Reply(one_line(remark.group(1)))
+    return found

@@ -17,7 +17,7 @@ from bouncer.mail.html import text_from_html
 from bouncer.mail.message import MAX_DEPTH, Message
 from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
-from bouncer.reports.about import ReturnedHeader, returned_header
+from bouncer.reports.about import returned_header
 from bouncer.reports.phrases import (
     AUTOMATIC_SUBJECTS,
     AWAY_SUBJECTS,
@@ -91,7 +91,7 @@ def read(message: Message) -> Report | None:
     if not recipients and (wrapped := _wrapped(message)):
         return wrapped
     if not recipients:
-        recipients, kind, found_by = _last_resorts(message, header, kind)
+        recipients, kind, found_by = _last_resorts(message, prose, header.addressees, kind)
     if not recipients:
         return None
     return Report(
@@ -239,14 +239,14 @@ def _by_flufl(octets: bytes) -> tuple[list[str], list[str]]:
 
 
 def _last_resorts(
-    message: Message, header: ReturnedHeader, kind: Kind
+    message: Message, prose: Prose, addressees: list[str], kind: Kind
 ) -> tuple[list[str], Kind, Format]:
-    """flufl.bounce; then the one addressee of the returned mail."""
-    temporary, permanent = _by_flufl(message.octets[:MAX_FLUFL])
-    if permanent or temporary:
-        found = kind if permanent else Kind.DELAY
-        return permanent or temporary, found, Format.FLUFL
-    addressees = header.addressees
+    """flufl.bounce, where there is an address to find; the one addressee of the returned mail."""
+    if prose.mentions:
+        temporary, permanent = _by_flufl(message.octets[:MAX_FLUFL])
+        if permanent or temporary:
+            found = kind if permanent else Kind.DELAY
+            return permanent or temporary, found, Format.FLUFL
     if len(unique(addressees)) == 1:
         message.note("recipient taken from the returned mail")
         return addressees[:1], kind, Format.FREE_TEXT

@@ -668,6 +668,9 @@ FAILED_WORDS = frozenset(
     bad
     intended
     destination
+    host
+    userid
+    id
     forward-path
     envelope-to
     original-recipient
@@ -748,9 +751,6 @@ OTHERS_PAIRS = frozenset(
     phrases("""
     reply to
     write to
-    mail to
-    email to
-    e-mail to
     forward to
     complain to
     report to
@@ -758,6 +758,29 @@ OTHERS_PAIRS = frozenset(
     subscribed to
 """)
 )
+
+# What may follow the address and gives no reason.
+NO_REASONS = phrases("""
+    please
+    if you
+    unable to deliver
+    (and other
+    ---
+    ===
+    reporting-mta
+    i'm not going
+    additional information
+    original message
+    for further
+    the message
+    your message
+    this message
+    this is a permanent
+    no further
+    delivery attempts
+    couldn't be delivered.
+    could not be delivered.
+""")
 
 CHALLENGES = phrases("""
     please confirm your message

@@ -17,6 +17,7 @@ from bouncer.reports.phrases import (
     FAILED_ENDINGS,
     FAILED_PAIRS,
     FAILED_WORDS,
+    NO_REASONS,
     OTHERS_PAIRS,
     OTHERS_WORDS,
     RETURNED,
@@ -66,6 +67,10 @@ _RETURNED_HEADER = re.compile(
 
 # The one search that has to look at every phrase: RE2 does it in one pass over a small automaton.
 _RETURNED = re2.compile("|".join(map(re2.escape, RETURNED)).encode())
+
+
+# Whom one is told to ask: a report about them puts them at the head of a line.
+_HELPERS = frozenset(("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info"))
 
 
 def split_returned(text: str) -> tuple[str, str]:
@@ -140,7 +145,9 @@ class Prose:
         if not others:
             whole = reply_from(self.text)
             if whole is not None and (
-                first is None or whole.code or (whole.status and not first.status)
+                first is None
+                or whole.code
+                or (not first.status and (whole.status or _says_nothing(first.text)))
             ):
                 return whole
         return first
@@ -166,6 +173,11 @@ class Prose:
                 line_end = self.text.find("\n", earlier.end, mention.line)
                 return max(talking, line_end + 1 if line_end >= 0 else mention.line)
         return talking if talking >= 0 else mention.line
+
+
+def _says_nothing(words: str) -> bool:
+    """Whether what follows the address is no reason: then that stands before it."""
+    return len(words) < 4 or words.lower().startswith(NO_REASONS)
 
 
 def _mentions(text: str) -> list[Mention]:
@@ -198,6 +210,8 @@ def _announced(text: str, mention: Mention) -> Position:
     start = mention.start
     if _is_of_somebody(text[max(mention.line, start - 200) : start]):
         return Position.NONE
+    if mention.address.partition("@")[0].lower() in _HELPERS:
+        return Position.SOMEWHERE
     before = _bare(text[max(0, start - 80) : start])
     words = _last_words(before)
     if words[1] in FAILED_WORDS or " ".join(words) in FAILED_PAIRS:
