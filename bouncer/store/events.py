@@ -75,7 +75,7 @@ def add_events(
         stored, written = clean_event(event)
         if stored.id not in by_id:
             by_id[stored.id] = stored
-            rows.append(_row(stored, written, suppression))
+            rows.append(event_row(stored, written, suppression))
     if not rows:
         return []
     rows.sort(key=lambda row: row["id"])  # the same order everywhere: no deadlock
@@ -83,7 +83,8 @@ def add_events(
     return [event for id_, event in by_id.items() if id_ in new]
 
 
-def _row(event: Event, written: str, suppression: Suppression | None) -> dict[str, Any]:
+def event_row(event: Event, written: str, suppression: Suppression | None) -> dict[str, Any]:
+    """An event that is clean, as the table keeps it."""
     recipient = address_key(event.recipient) if event.recipient else None
     original = address_key(event.original_recipient) if event.original_recipient else None
     return {

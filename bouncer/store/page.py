@@ -69,12 +69,21 @@ def key_of(cursor: str, *types: type[str] | type[int]) -> tuple[Any, ...]:
 
 def older_than(cursor: str, at: Column[Any], id_: Column[Any]) -> ColumnElement[bool]:
     """What follows a cursor where these columns are sorted with the newest first."""
+    return tuple_(at, id_) < _place(cursor, at)
+
+
+def newer_than(cursor: str, at: Column[Any], id_: Column[Any]) -> ColumnElement[bool]:
+    """What follows a cursor where these columns are sorted with the oldest first."""
+    return tuple_(at, id_) > _place(cursor, at)
+
+
+def _place(cursor: str, at: Column[Any]) -> ColumnElement[Any]:
     key = key_of(cursor, int, str)
     try:
         since = moment(key[0])
     except OverflowError as error:
         raise ValueError("this is not a cursor of ours") from error
-    return tuple_(at, id_) < tuple_(literal(since, at.type), literal(key[1]))
+    return tuple_(literal(since, at.type), literal(key[1]))
 
 
 def _storable(part: str | int) -> bool:

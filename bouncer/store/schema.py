@@ -126,6 +126,29 @@ events = Table(
     ),
 )
 
+# What events said before a replay amended them.
+event_versions = Table(
+    "event_versions",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),  # from 1, as it was stored first
+    Column("received_at", Moment, nullable=False),
+    Column("replaced_at", Moment, nullable=False),
+    Column("ruleset", Text, nullable=False),
+    Column("replaced_by", Text, nullable=False),  # the ruleset that read it otherwise
+    Column("sending_domain", Text),
+    Column("suppressed_address", Text),
+    Column("suppression_reason", Text),
+    Column("data", Text, nullable=False),
+    Index("ix_event_versions_received_at", "received_at"),
+    Index(
+        "ix_event_versions_suppressed_address",
+        "suppressed_address",
+        sqlite_where=Column("suppressed_address").is_not(None),
+        postgresql_where=Column("suppressed_address").is_not(None),
+    ),
+)
+
 suppressions = Table(
     "suppressions",
     metadata,

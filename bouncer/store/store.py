@@ -14,6 +14,7 @@ from bouncer.errors import ConfigurationError, StoreError
 from bouncer.records import Subscriber
 from bouncer.store.database import ANSWER_WITHIN, Database
 from bouncer.store.events import Events
+from bouncer.store.history import History
 from bouncer.store.inbox import Inbox, release_items
 from bouncer.store.listings import Listings
 from bouncer.store.migrate import migrate as run_migrations
@@ -23,6 +24,7 @@ from bouncer.store.postgresql import Postgresql
 from bouncer.store.schema import probes
 from bouncer.store.sqlite import Sqlite
 from bouncer.store.statements import Insert
+from bouncer.store.stored import Stored
 from bouncer.store.suppressions import Suppressions
 
 _LEAST_RESERVE = 256 * 2**20
@@ -44,6 +46,7 @@ class Expired:
     items: int
     events: int
     deliveries: int
+    versions: int = 0
 
 
 class Store:
@@ -61,6 +64,8 @@ class Store:
         self.suppressions = Suppressions(database, self.outbox)
         self.inbox = Inbox(database, self.suppressions, self.outbox, self.has_room)
         self.events = Events(database)
+        self.stored = Stored(database)
+        self.history = History(database, self.suppressions, self.outbox, self.has_room)
         self.listings = Listings(database, self.outbox)
 
     @classmethod
@@ -135,6 +140,7 @@ class Store:
             items=await _until_none_is_left(self.inbox.expire_items, events_before),
             events=await _until_none_is_left(self.events.expire, events_before),
             deliveries=await _until_none_is_left(self.outbox.expire, events_before),
+            versions=await _until_none_is_left(self.history.expire, events_before),
         )
 
 

@@ -45,6 +45,10 @@ _DELETE_ENDED = delete(suppressions).where(
     suppressions.c.sending_domain == bindparam("of_domain"),
     suppressions.c.until <= bindparam("now"),
 )
+_DELETE = delete(suppressions).where(
+    suppressions.c.address == bindparam("of_address"),
+    suppressions.c.sending_domain == bindparam("of_domain"),
+)
 _Key = tuple[str, str]
 
 
@@ -132,9 +136,16 @@ class Suppressions:
         return {reason: counted.get(reason, 0) for reason in SuppressionReason}
 
     def add(
-        self, connection: Connection, wanted: Sequence[tuple[Suppression, datetime]]
+        self,
+        connection: Connection,
+        wanted: Sequence[tuple[Suppression, datetime]],
+        *,
+        amended: bool = False,
     ) -> list[bool]:
-        """Adds those that no entry in force covers and owes the webhooks; which are new."""
+        """Adds those that no entry in force covers and owes the webhooks; which are new.
+
+        `amended`: the events are old, and the entry may have been told of before it fell away.
+        """
         entries = [(_cleaned(suppression), now) for suppression, now in wanted]
         uncovered = _uncovered(connection, entries)
         inserted = _insert(connection, [entries[position] for position in uncovered])
@@ -145,11 +156,28 @@ class Suppressions:
         add_deliveries(
             connection,
             self._outbox.owed(
-                (SuppressionAdded(timestamp=now, data=suppression.entry()), _cause(suppression))
+                (
+                    SuppressionAdded(timestamp=now, data=suppression.entry()),
+                    _cause(suppression, now if amended else None),
+                )
                 for suppression, now in told
             ),
         )
         return new
+
+    def lift(self, connection: Connection, fallen: Sequence[Suppression], now: datetime) -> None:
+        """Removes entries whose evidence fell away, and owes the webhooks."""
+        if not fallen:
+            return
+        keys = sorted(_key(each) for each in fallen)
+        connection.execute(_DELETE, [{"of_address": a, "of_domain": d} for a, d in keys])
+        add_deliveries(
+            connection,
+            self._outbox.owed(
+                (SuppressionRemoved(timestamp=now, data=each.entry()), _cause(each, now))
+                for each in fallen
+            ),
+        )
 
     def _put(self, connection: Connection, items: Sequence[Suppression]) -> list[bool]:
         return [self._put_one(connection, _cleaned(item)) for item in items]
@@ -195,11 +223,25 @@ class Suppressions:
         return removed
 
 
+def entries_of(
+    connection: Connection, addresses: Sequence[str], now: datetime, *, lock: bool = False
+) -> list[Suppression]:
+    """What is in force for these addresses, its evidence aside; `lock`: nobody else may rely on it
+    or change it until the transaction ends."""
+    query = _ordered([suppressions.c.address.in_(addresses), _in_force(now)])
+    rows = connection.execute(query.with_for_update() if lock else query)
+    return [_suppression(row, {}) for row in rows]
+
+
 def _uncovered(
     connection: Connection, entries: Sequence[tuple[Suppression, datetime]]
 ) -> list[int]:
     """Where those stand that neither an entry as wide nor one before them says already."""
-    until = _until(connection, {suppression.address for suppression, _ in entries})
+    until = _until(
+        connection,
+        {suppression.address for suppression, _ in entries},
+        min((now for _, now in entries), default=clock_now()),
+    )
     uncovered = []
     for position, (suppression, now) in enumerate(entries):
         key = _key(suppression)
@@ -212,10 +254,15 @@ def _uncovered(
     return uncovered
 
 
-def _until(connection: Connection, addresses: set[str]) -> dict[_Key, Any]:
-    query = select(
-        suppressions.c.address, suppressions.c.sending_domain, suppressions.c.until
-    ).where(suppressions.c.address.in_(sorted(addresses)))
+def _until(connection: Connection, addresses: set[str], now: datetime) -> dict[_Key, Any]:
+    """Until when what covers these addresses is in force. It stays meanwhile: a replay that finds
+    its evidence gone waits for ours (`entries_of`)."""
+    query = (
+        select(suppressions.c.address, suppressions.c.sending_domain, suppressions.c.until)
+        .where(suppressions.c.address.in_(sorted(addresses)), _in_force(now))
+        .order_by(suppressions.c.address, suppressions.c.sending_domain)
+        .with_for_update(read=True, key_share=True)
+    )
     return {(address, domain): until for address, domain, until in connection.execute(query)}
 
 
@@ -352,6 +399,7 @@ def _domain(sending_domain: str | None) -> str:
     return EVERY_DOMAIN if sending_domain is None else clean(sending_domain.lower())
 
 
-def _cause(item: Suppression) -> str:
+def _cause(item: Suppression, amended_at: datetime | None = None) -> str:
     """An address that is suppressed again later is told again."""
-    return f"{item.address}\0{item.sending_domain or EVERY_DOMAIN}\0{microseconds(item.since)}"
+    cause = f"{item.address}\0{item.sending_domain or EVERY_DOMAIN}\0{microseconds(item.since)}"
+    return cause if amended_at is None else f"{cause}\0{microseconds(amended_at)}"
