@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bouncer.classify.providers import OTHER
-from bouncer.classify.rulefile import PACKAGED, Fault, Written, read, rule_files, rule_lines
+from bouncer.classify.rulefile import PACKAGED, Fault, Written, read_all, rule_lines
 from bouncer.classify.rules import Rule, Ruleset, pattern_faults, said_of
 from bouncer.mail.reply import reply_from
 from bouncer.reports.report import Kind, ReportedRecipient
@@ -16,10 +16,8 @@ from bouncer.reports.report import Kind, ReportedRecipient
 
 def check(directories: Sequence[Path] = ()) -> list[Fault]:
     """Everything wrong with the rule files of these directories (ours, if none is named)."""
-    ours, faults = _read(rule_files(PACKAGED))
-    operators, wrong = _read(
-        path for directory in directories for path in _files(directory, faults)
-    )
+    ours, faults = read_all([PACKAGED])
+    operators, wrong = read_all(directories)
     faults += wrong
     checked = operators if directories else ours
     for file in checked:
@@ -38,22 +36,6 @@ def check_rules(ruleset: Ruleset, files: Iterable[Written]) -> list[Fault]:
             found = [*_repetitions(rule, ruleset), *_examples_lost(rule, ruleset)]
             faults += [_placed(Fault(file.path, text, rule=rule.id), file) for text in found]
     return faults
-
-
-def _files(directory: Path, faults: list[Fault]) -> list[Path]:
-    if not directory.exists():
-        faults.append(Fault(directory, "is not there"))
-    return rule_files(directory)
-
-
-def _read(paths: Iterable[Path]) -> tuple[list[Written], list[Fault]]:
-    files, faults = [], []
-    for path in paths:
-        file, wrong = read(path)
-        faults += wrong
-        if file:
-            files.append(file)
-    return files, faults
 
 
 def _repetitions(rule: Rule, ruleset: Ruleset) -> Iterator[str]:

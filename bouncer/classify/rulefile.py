@@ -5,7 +5,7 @@ holds rules for everybody. Nothing here compiles or applies a rule.
 """
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -104,11 +104,6 @@ class Fault:
         return f"{place}: rule {self.rule}: {self.text}" if self.rule else f"{place}: {self.text}"
 
 
-def rule_files(directory: Path) -> list[Path]:
-    """The rule files of a directory (or the one named), in the order in which they are read."""
-    return [directory] if directory.is_file() else sorted(directory.glob("*.toml"))
-
-
 @dataclass(frozen=True, slots=True)
 class Written:
     """A rule file that holds what it should, and its octets."""
@@ -131,6 +126,21 @@ def read(path: Path) -> tuple[Written | None, list[Fault]]:
         return Written(path, RuleFile.model_validate(document), octets), []
     except ValidationError as error:
         return None, list(_faults(path, document, error, rule_lines(octets)))
+
+
+def read_all(directories: Iterable[Path]) -> tuple[list[Written], list[Fault]]:
+    """The files of directories (or single files) in the order of their names, and their faults."""
+    files: list[Written] = []
+    faults: list[Fault] = []
+    for directory in directories:
+        if not directory.exists():
+            faults.append(Fault(directory, "is not there"))
+        for path in sorted(directory.glob("*.toml")) if directory.is_dir() else [directory]:
+            if path.exists():
+                file, wrong = read(path)
+                faults += wrong
+                files += [file] if file else []
+    return files, faults
 
 
 def rule_lines(octets: bytes) -> list[int]:

@@ -1,7 +1,7 @@
 """Finds why a delivery failed: the first rule that fits what the server said.
 
 The order is fixed: the operator's rules (those for the provider, then the rest), ours for the
-provider, ours for everybody (by words, then by enhanced status, then by reply code). Within a file
+provider, ours for everybody (by words, then enhanced status, then reply code). Within a file
 the earlier rule wins; files are read in the order of their names. Words come before codes because
 a reporting MTA that got no enhanced status makes one up, and because receivers reuse codes.
 """
@@ -22,8 +22,7 @@ from bouncer.classify.rulefile import (
     Fault,
     RuleEntry,
     Written,
-    read,
-    rule_files,
+    read_all,
 )
 from bouncer.classify.words import words_of
 from bouncer.errors import ConfigurationError
@@ -206,9 +205,9 @@ def load(directories: Sequence[Path] = ()) -> Ruleset:
 
     ConfigurationError names everything that is wrong with the operator's files at once.
     """
-    operators, faults = _read_all(chain.from_iterable(map(rule_files, directories)))
+    operators, faults = read_all(directories)
     faults += [fault for file in operators for fault in pattern_faults(file)]
-    ours, broken = _read_all(rule_files(PACKAGED))
+    ours, broken = read_all([PACKAGED])
     if faults or broken:
         raise ConfigurationError(*(str(fault) for fault in [*faults, *broken]))
     return Ruleset(operators, ours)
@@ -224,16 +223,6 @@ def pattern_faults(file: Written) -> list[Fault]:
         for name, pattern in named
         if (wrong := fault_in(pattern))
     ]
-
-
-def _read_all(paths: Iterable[Path]) -> tuple[list[Written], list[Fault]]:
-    files, faults = [], []
-    for path in paths:
-        file, wrong = read(path)
-        faults += wrong
-        if file:
-            files.append(file)
-    return files, faults
 
 
 def _scopes(

@@ -134,6 +134,15 @@ class TestOperators:
         assert any("b.toml" in fault and "does not compile" in fault for fault in faults)
         assert any("c.toml" in fault and "not TOML" in fault for fault in faults)
 
+    def test_a_directory_that_is_not_there_refuses_the_start(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="is not there"):
+            load([tmp_path / "none"])
+
+    def test_files_are_read_in_the_order_of_their_names(self, tmp_path: Path) -> None:
+        (tmp_path / "b.toml").write_text(RULE)
+        (tmp_path / "a.toml").write_text(RULE.replace("mine.unknown", "mine.first"))
+        assert judge("550 user unknown", rules=load([tmp_path])).rule == "mine.first"
+
 
 class TestClass:
     def test_a_4xx_is_soft_whatever_it_says(self) -> None:
@@ -249,6 +258,20 @@ class TestWords:
         )
         verdict = RULES.judge(Report(Format.DSN, (reported,)), reported)
         assert verdict.category is Category.UNDETERMINED
+
+    def test_who_is_unknown_at_mail_from_is_the_sender(self) -> None:
+        said = "550 5.1.1 no such user (in reply to MAIL FROM command)"
+        verdict = judge(said)
+        assert (verdict.category, verdict.class_) == (Category.SENDER_REJECTED, BounceClass.SOFT)
+
+
+class TestPrepare:
+    def test_verdicts_are_the_same_before_and_after(self) -> None:
+        rules = load()
+        said = "452 4.2.2 mailbox full"
+        before = judge(said, rules=rules)
+        rules.prepare()
+        assert judge(said, rules=rules) == before == judge(said)
 
 
 class TestExplain:
