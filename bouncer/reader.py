@@ -23,7 +23,6 @@ from typing import BinaryIO
 from pydantic import TypeAdapter
 
 from bouncer.classify import rules
-from bouncer.classify.rulefile import rule_files
 from bouncer.errors import ReaderDied
 from bouncer.events import Event, Source
 from bouncer.explaining import Explanation, explain_arrival
@@ -196,7 +195,7 @@ def _snapshot_of(directories: Sequence[Path]) -> TemporaryDirectory[str]:
     for number, directory in enumerate(directories):
         copy = Path(snapshot.name, f"{number:03}")
         copy.mkdir()
-        for file in rule_files(directory):
+        for file in directory.glob("*.toml") if directory.is_dir() else [directory]:
             shutil.copyfile(file, copy / file.name)
     return snapshot
 
