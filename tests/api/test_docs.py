@@ -5,7 +5,7 @@ import re
 
 from tests.api.running import Api
 
-ABSENT = ("explain", "ingest", "return-paths", "sends", "webhooks/replay")
+ABSENT = ("ingest", "return-paths", "sends", "webhooks/replay")
 
 
 async def test_every_operation_is_told_with_its_problems_and_its_scope(api: Api) -> None:
