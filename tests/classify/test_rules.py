@@ -264,6 +264,22 @@ class TestWords:
         verdict = judge(said)
         assert (verdict.category, verdict.class_) == (Category.SENDER_REJECTED, BounceClass.SOFT)
 
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "550 Your account has been disabled for sending",
+            "550 5.1.8 Domain example.com does not exist",
+            "550 Return path address not found",
+            "553 unknown user in From header",
+            "550 5.7.1 You are not a known user",
+            "550 5.7.1 Unknown host [192.0.2.1] rejected (no PTR)",
+            "550 Too many unknown users from your IP",
+            "554 5.7.1 Sender domain not found",
+        ],
+    )
+    def test_what_is_said_of_the_sender_never_kills_the_recipient(self, said: str) -> None:
+        assert judge(said).class_ is BounceClass.SOFT
+
 
 class TestPrepare:
     def test_verdicts_are_the_same_before_and_after(self) -> None:
