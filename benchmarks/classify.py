@@ -40,6 +40,7 @@ TARGETS = {"flufl.bounce all_failures, parse included": 4.0, "email.message_from
 def candidates() -> dict[str, Callable[[bytes], object]]:
     """What is compared: each takes the octets of one message."""
     ruleset = rules.load()
+    ruleset.prepare()
 
     def ours(octets: bytes) -> object:
         arrival = Arrival(item_id("", digest_of(octets)), "", Source.FILE, AT)

@@ -214,6 +214,7 @@ def main() -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     settings = json.loads(_receive(source))
     ruleset = rules.load([Path(directory) for directory in settings["rules"]])
+    ruleset.prepare()
     limit = settings["memory_bytes"]
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

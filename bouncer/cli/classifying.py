@@ -28,6 +28,7 @@ from bouncer.records import digest_of, item_id
 from bouncer.reports.report import Format as ReportFormat
 
 _SINGLE = (".eml", ".msg")  # what is named so is one message, whatever stands in it
+_MANY = 100  # messages, from which on it pays to prepare for them
 _MAILDIR = ("cur", "new", "tmp")
 _DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -77,7 +78,10 @@ def classify(
     for path in paths:
         if path != "-" and not Path(path).exists():
             fail(f"{path}: there is no such file")
-    answers = _answers(_progress(list(_sources(paths))), _ruleset(config))
+    sources, ruleset = list(_sources(paths)), _ruleset(config)
+    if len(sources) >= _MANY:
+        ruleset.prepare()
+    answers = _answers(_progress(sources), ruleset)
     form = chosen(format_)
     rows: list[Answer] = []
     failed = False
@@ -208,7 +212,7 @@ def _mbox(octets: bytes) -> list[bytes]:
 
 def _progress(sources: list[tuple[str, Path | None]]) -> Iterable[tuple[str, Path | None]]:
     """A bar on a terminal, when there is enough to wait for and the output goes elsewhere."""
-    if not sys.stderr.isatty() or sys.stdout.isatty() or len(sources) < 100:
+    if not sys.stderr.isatty() or sys.stdout.isatty() or len(sources) < _MANY:
         yield from sources
         return
     with Progress(console=Console(stderr=True)) as bar:
