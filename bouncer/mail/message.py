@@ -8,16 +8,17 @@ nothing here descends into the returned message. Every limit is a constant below
 import binascii
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from bouncer.mail.charset import header_text, text_from, unbase64
 
 MAX_HEADER_BLOCK = 256 * 1024
 MAX_HEADER = 64 * 1024
 MAX_HEADERS = 1000
-MAX_REPEATS = 100
 MAX_DEPTH = 20
 MAX_PARTS = 1000
 MAX_TEXT = 1024 * 1024
+MAX_HEAD = 64 * 1024
 MAX_BOUNDARY = 70
 
 # A header with its continuation lines, or a line that is none.
@@ -59,12 +60,20 @@ def unfolded_lines(octets: bytes) -> bytes:
 class Part:
     """One MIME part: where its header and body lie in the message, and what the header says."""
 
-    __slots__ = ("_octets", "_text", "body", "charset_known", "end", "fields", "is_root", "type")
+    __slots__ = (
+        "_octets",
+        "_text",
+        "body",
+        "charset_known",
+        "end",
+        "fields",
+        "is_returned",
+        "type",
+    )
 
     def __init__(
         self, octets: bytes, fields: Fields, body: int, end: int, kind: str, *, is_root: bool
     ) -> None:
-        self.is_root = is_root
         self._octets = octets
         self._text: str | None = None
         self.fields = fields
@@ -72,21 +81,10 @@ class Part:
         self.end = end
         self.type = kind
         self.charset_known = True
-
-    @property
-    def is_returned(self) -> bool:
-        """Whether this is the mail the report is about, whole or its header."""
-        if self.is_root or self.type in _RETURNED_TYPES:
-            return not self.is_root
-        # Parts that begin with the returned header itself, or carry it as a text attachment.
-        return self.type.startswith("text/") and (
-            not _OF_A_MESSAGE.isdisjoint(self.fields) or self._is_attachment
+        # The mail the report is about, whole or its header.
+        self.is_returned = not is_root and (
+            kind in _RETURNED_TYPES or (kind.startswith("text/") and _is_returned_text(fields))
         )
-
-    @property
-    def _is_attachment(self) -> bool:
-        disposition = self.fields.get(b"content-disposition")
-        return disposition is not None and disposition[0].lower().startswith(b"attachment")
 
     def octets(self, limit: int = MAX_TEXT) -> bytes:
         """The body without its transfer encoding, no more of it than `limit`."""
@@ -112,11 +110,22 @@ class Part:
     def text(self) -> str:
         """The body as text."""
         if self._text is None:
-            value = self.fields.get(b"content-type")
-            charset = parameter(value[0], b"charset") if value else None
-            name = charset.decode("latin-1") if charset else None
-            self._text, self.charset_known = text_from(self.octets(), name)
+            self._text = self._decoded(self.octets())
         return self._text
+
+    @property
+    def head(self) -> str:
+        """The beginning of the text, as much as a report for people needs; whole lines."""
+        if self._text is None and self.end - self.body > MAX_HEAD:
+            octets = self.octets(MAX_HEAD)
+            return self._decoded(octets.rpartition(b"\n")[0] or octets)
+        return self.text
+
+    def _decoded(self, octets: bytes) -> str:
+        value = self.fields.get(b"content-type")
+        charset = parameter(value[0], b"charset") if value else None
+        text, self.charset_known = text_from(octets, charset.decode("latin-1") if charset else None)
+        return text
 
     def header_block(self) -> bytes:
         """The header of a returned message, as far as a report about it needs it."""
@@ -133,6 +142,14 @@ class Part:
             begin += 1
         stop = self._octets.find(b"\n\n", begin, limit)
         return b"\n" + self._octets[begin : stop if stop >= 0 else limit]
+
+
+def _is_returned_text(fields: Fields) -> bool:
+    """Parts that begin with the returned header itself, or carry it as a text attachment."""
+    if not _OF_A_MESSAGE.isdisjoint(fields):
+        return True
+    disposition = fields.get(b"content-disposition")
+    return disposition is not None and disposition[0].lower().startswith(b"attachment")
 
 
 class Message:
@@ -180,7 +197,7 @@ class Message:
             yield self.root
             return
         prose = [p for p in self.parts if p.type.startswith("text/") and not p.is_returned]
-        plain = [p for p in prose if p.type == "text/plain" and p.text.strip()]
+        plain = [p for p in prose if p.type == "text/plain" and p.head.strip()]
         yield from plain or (p for p in prose if p.type == "text/html")
 
     def note(self, defect: str) -> None:
@@ -257,8 +274,7 @@ class Message:
     def _part_at(self, start: int, end: int, *, in_multipart: bool) -> Part:
         fields, body = self._header(start, end, in_multipart=in_multipart)
         value = fields.get(b"content-type")
-        found = _TYPE.match(value[0]) if value else None
-        kind = found.group(1).decode("latin-1").lower() if found else "text/plain"
+        kind = _type_of(value[0].partition(b";")[0][:200]) if value else "text/plain"
         return Part(self.octets, fields, min(body, end), end, kind, is_root=not in_multipart)
 
     def _header(self, start: int, end: int, *, in_multipart: bool) -> tuple[Fields, int]:
@@ -271,11 +287,11 @@ class Message:
         if block_end - start > MAX_HEADER_BLOCK:
             self.note("header too large")
             block_end = start + MAX_HEADER_BLOCK
-        fields: Fields = {}
         found = _FIELD.findall(octets[start:block_end])
         if len(found) > MAX_HEADERS:
             self.note("too many headers")
             del found[MAX_HEADERS:]
+        fields: Fields = {}
         for index, (name, value, stray) in enumerate(found):
             if stray:
                 if not self._goes_on(found[index + 1 :], in_multipart=in_multipart):
@@ -283,11 +299,14 @@ class Message:
                     at = octets.find(b"\n" + stray, max(start - 1, 0), end) + 1
                     return fields, max(at, start)
                 continue
-            known = fields.get(name := name.lower())
-            if known is None:
-                fields[name] = [value if len(value) < MAX_HEADER else value[:MAX_HEADER]]
-            elif len(known) < MAX_REPEATS:
-                known.append(value[:MAX_HEADER])
+            key = name.lower()
+            if key in fields:
+                fields[key].append(value)
+            else:
+                fields[key] = [value]
+        if block_end - start > MAX_HEADER:
+            for values in fields.values():
+                values[:] = [value[:MAX_HEADER] for value in values]
         return fields, body
 
     def _goes_on(self, rest: list[tuple[bytes, bytes, bytes]], *, in_multipart: bool) -> bool:
@@ -306,6 +325,12 @@ def _after_mbox_line(octets: bytes) -> tuple[int, bytes | None]:
     stop = octets.find(b"\n", start)
     sender = octets[start : stop if stop >= 0 else len(octets)][:1000].split(b" ", 2)[1]
     return (stop + 1 if stop >= 0 else len(octets)), sender
+
+
+@lru_cache(maxsize=256)
+def _type_of(value: bytes) -> str:
+    found = _TYPE.match(value)
+    return found.group(1).decode("latin-1").lower() if found else "text/plain"
 
 
 def parameter(value: bytes, name: bytes) -> bytes | None:

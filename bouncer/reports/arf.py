@@ -6,7 +6,7 @@ nobody does and the report stands without a recipient.
 
 import re
 
-from bouncer.mail.address import address_from_field, addresses_in, unique
+from bouncer.mail.address import address_from_field, addresses_in, clean, unique
 from bouncer.mail.date import date_from
 from bouncer.mail.message import Message
 from bouncer.reports.about import ReturnedHeader, returned_header
@@ -34,7 +34,9 @@ def read(message: Message) -> Report | None:
         return _outlook(message)
     fields: Fields = {}
     for found in _FIELD.finditer(part.text[: 64 * 1024]):
-        fields.setdefault(found.group(1).lower(), []).append(" ".join(found.group(2).split()))
+        fields.setdefault(found.group(1).lower(), []).append(
+            clean(" ".join(found.group(2).split()))
+        )
     feedback = fields.get("feedback-type", ["abuse"])[0].split(" ")[0].lower().rstrip(";")
     if "feedback-type" not in fields:
         message.note("feedback type missing")

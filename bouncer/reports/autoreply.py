@@ -61,7 +61,7 @@ def read_unsubscribe(message: Message) -> Report | None:
     subject = message.header("subject") or ""
     if not _UNSUBSCRIBE_SUBJECT.search(subject) or b"list-id" in message.root.fields:
         return None
-    if any(part.type == "text/html" and len(part.text) > 4000 for part in message.parts):
+    if any(part.type == "text/html" and part.end - part.body > 4000 for part in message.parts):
         return None
     return _report(message, Format.UNSUBSCRIBE, Kind.UNSUBSCRIBE)
 
@@ -113,7 +113,7 @@ def _is_auto_reply(message: Message) -> bool:
 
 def _is_challenge(message: Message) -> bool:
     for part in message.texts():
-        before, _ = split_returned(part.text)
+        before, _ = split_returned(part.head)
         if any_of(CHALLENGES, " ".join(before[:8192].split()).lower()):
             return True
     return any_of(CHALLENGES, (message.header("subject") or "").lower())

@@ -138,7 +138,7 @@ class _Human:
         if self._prose is None:
             texts = list(self._message.texts())
             text = "\n".join(
-                text_from_html(part.text) if part.type == "text/html" else part.text
+                text_from_html(part.head) if part.type == "text/html" else part.head
                 for part in texts[:3]
             )
             fields = _STATUS_FIELD.search(text)

@@ -124,7 +124,7 @@ def _failed_recipients(message: Message) -> list[str]:
 def _text_of(message: Message) -> str:
     texts = []
     for part in message.texts():
-        text = text_from_html(part.text) if part.type == "text/html" else part.text
+        text = text_from_html(part.head) if part.type == "text/html" else part.head
         if not part.charset_known:
             message.note("unknown charset")
         texts.append(text)
@@ -144,7 +144,7 @@ class _Signs:
         self.subject = (message.header("subject") or "").lower()
         self.subject_failed = any_of(FAILED_SUBJECTS, self.subject)
         author = (message.header("from") or "").strip().lower()
-        self.daemon = not author or any_of(DAEMONS, author)
+        self.daemon = any_of(DAEMONS, author) if author else bool(self.subject)
         path = message.header("return-path")
         self.null_sender = path is not None and path.strip("<> ").lower() in ("", "mailer-daemon")
 
@@ -165,11 +165,11 @@ class _Signs:
 
     def tell_delay(self) -> bool:
         """Somebody still tries, and neither subject nor words say that nobody does."""
+        if any_of(GIVEN_UP, self.subject):
+            return False
         if any_of(STILL_TRYING, self.subject):
             return True
-        if not any_of(STILL_TRYING, self._words):
-            return False
-        return not (any_of(GIVEN_UP, self.subject) or any_of(GIVEN_UP, self._words))
+        return any_of(STILL_TRYING, self._words) and not any_of(GIVEN_UP, self._words)
 
     def _is_of_list(self) -> bool:
         """List mail about bounces is no bounce; one that a gateway gave a list's headers may be."""

@@ -2,7 +2,7 @@
 
 import re
 
-from bouncer.mail.address import address_from_field, addresses_in
+from bouncer.mail.address import address_from_field, addresses_in, clean
 from bouncer.mail.message import Message
 from bouncer.mail.reply import reply_from
 from bouncer.reports.about import returned_header
@@ -21,7 +21,9 @@ def read(message: Message) -> Report | None:
     part = message.part(*_TYPES)
     if part is None:
         return None
-    fields = {name.lower(): value.strip() for name, value in _FIELD.findall(part.text[:65536])}
+    fields = {
+        name.lower(): clean(value.strip()) for name, value in _FIELD.findall(part.text[:65536])
+    }
     final, original = fields.get("final-recipient"), fields.get("original-recipient")
     address = address_from_field(final) if final else None
     authors = addresses_in(message.header("from") or "")

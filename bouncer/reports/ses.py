@@ -60,7 +60,7 @@ def _report(
         reporting_mta=clean(mta.rpartition(";")[2].strip())[:255] if mta else None,
         message_id=clean(message_id.strip("<>"))[:998] if message_id else None,
         from_domain=domain_of(address_from_field(source) or "") if source else None,
-        feedback_type=_text(details.get("complaintFeedbackType")),
+        feedback_type=_word(details.get("complaintFeedbackType")),
         defects=tuple(message.defects),
     )
 
@@ -75,7 +75,7 @@ def _recipient(kind: str, details: dict[str, Any], item: object) -> ReportedReci
     return ReportedRecipient(
         kind=_kind(kind, details),
         recipient=address_from_field(address),
-        action=_text(fields.get("action")),
+        action=_word(fields.get("action")),
         status=status_in(_text(fields.get("status")) or ""),
         reply=reply_from(words),
         last_attempt_date=date_from(_text(details.get("timestamp")) or ""),
@@ -108,3 +108,7 @@ def _list(value: object) -> list[object]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _word(value: object) -> str | None:
+    return clean(value)[:40] if isinstance(value, str) else None
