@@ -202,7 +202,7 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
 
 
 def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
-    found = dialect.address.findall(text)
+    found = [clean(address) for address in dialect.address.findall(text)]
     if not dialect.local_part:
         return list(dict.fromkeys(found))
     authors = addresses_in(message.header("from") or "")
