@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bouncer import __version__
-from bouncer.cli import blocklists, classifying, explaining, serving, stored
+from bouncer.cli import blocklists, classifying, explaining, replaying, serving, stored
 from bouncer.cli.configuration import ConfigOption, config_path, faults_of
 from bouncer.cli.output import fail
 from bouncer.config import Config
@@ -26,6 +26,7 @@ app.command("serve")(serving.serve)
 app.command("classify")(classifying.classify)
 app.command("explain")(explaining.explain)
 app.command("check-rules")(explaining.check_rules)
+app.command("replay")(replaying.replay)
 app.add_typer(blocklists.app, name="dnsbl")
 app.add_typer(stored.events, name="events")
 app.add_typer(stored.suppressions, name="suppressions")

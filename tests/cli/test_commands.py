@@ -13,7 +13,7 @@ from bouncer.cli.main import app
 
 COMMANDS = (
     (), ("serve",), ("classify",), ("check-config",), ("dnsbl",), ("dnsbl", "check"),
-    ("events",), ("events", "list"), ("suppressions",), ("suppressions", "list"),
+    ("events",), ("events", "list"), ("replay",), ("suppressions",), ("suppressions", "list"),
     ("suppressions", "check"), ("suppressions", "add"), ("suppressions", "remove"),
     ("suppressions", "import"), ("suppressions", "export"), ("db", "upgrade"), ("api-key", "new"),
 )  # fmt: skip
