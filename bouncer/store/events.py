@@ -18,7 +18,7 @@ from bouncer.store.schema import events, microseconds
 from bouncer.store.statements import Insert
 from bouncer.store.text import clean, clean_event
 
-_INSERT = Insert(events, lambda insert: insert.on_conflict_do_nothing().returning(events.c.id))
+_INSERT = Insert(events, lambda insert: insert.on_conflict_do_nothing())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,8 @@ def add_events(
         if stored.id not in by_id:
             by_id[stored.id] = stored
             rows.append(event_row(stored, written, suppression))
-    if not rows:
-        return []
     rows.sort(key=lambda row: row["id"])  # the same order everywhere: no deadlock
-    new = set(connection.execute(_INSERT.on(connection), rows).scalars())
+    new = _INSERT.new(connection, rows)
     return [event for id_, event in by_id.items() if id_ in new]
 
 

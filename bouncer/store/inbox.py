@@ -7,8 +7,7 @@ who comes back too late.
 
 import asyncio
 import secrets
-import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,8 +20,8 @@ from bouncer.records import Finished, InboxItem, ItemState, MediaType, Received,
 from bouncer.store.database import Database
 from bouncer.store.events import add_events
 from bouncer.store.outbox import Outbox, add_deliveries
-from bouncer.store.schema import contents, inbox, microseconds
-from bouncer.store.statements import Insert
+from bouncer.store.schema import contents, inbox
+from bouncer.store.statements import Insert, Statement, driver_of
 from bouncer.store.suppressions import Suppressions
 from bouncer.store.text import clean
 
@@ -33,8 +32,9 @@ _COUNTED = [ItemState.WAITING, ItemState.READING, ItemState.QUARANTINED, ItemSta
 
 _EXPIRED_OCTETS_AT_ONCE = 16 * 2**20
 
-_INSERT_ITEM = Insert(inbox, lambda insert: insert.on_conflict_do_nothing().returning(inbox.c.id))
-_INSERT_ITEM_SQLITE = Insert(inbox, lambda insert: insert.on_conflict_do_nothing())
+_OCTETS_IN_ONE_STATEMENT = 4 * 2**20
+
+_INSERT_ITEM = Insert(inbox, lambda insert: insert.on_conflict_do_nothing())
 # What is there is touched, not skipped: so expiry, which may be deleting it, is waited for.
 _INSERT_OCTETS = Insert(
     contents,
@@ -43,21 +43,6 @@ _INSERT_OCTETS = Insert(
         set_={"received_at": insert.excluded.received_at},
     ),
 )
-_ITEM_COLUMNS = [
-    "id",
-    "digest",
-    "recipient",
-    "sender",
-    "source",
-    "media_type",
-    "peer",
-    "received_at",
-    "state",
-    "attempts",
-    "crashes",
-]
-_ITEM_SQL = _INSERT_ITEM_SQLITE.sqlite_text(_ITEM_COLUMNS)
-_OCTETS_SQL = _INSERT_OCTETS.sqlite_text(["digest", "received_at", "octets"])
 
 _CANDIDATES = (
     select(
@@ -65,33 +50,55 @@ _CANDIDATES = (
     )
     .join_from(inbox, contents, inbox.c.digest == contents.c.digest, isouter=True)
     .order_by(inbox.c.received_at)
+    .limit(bindparam("at_most"))
     .with_for_update(of=inbox, skip_locked=True)  # nothing on SQLite, which has one writer
 )
-_WAITING_LONGEST = _CANDIDATES.where(inbox.c.state == _WAITING)
-_LEASE_ENDED = _CANDIDATES.where(
-    inbox.c.state == _READING, inbox.c.claimed_until <= bindparam("now")
-).limit(1)
-_CLAIM = (
-    update(inbox)
-    .where(inbox.c.id == bindparam("of_id"))
-    .values(
-        state=_READING,
-        attempts=inbox.c.attempts + 1,
-        claim=bindparam("token"),
-        claimed_until=bindparam("until"),
+_WAITING_LONGEST = Statement(lambda _: _CANDIDATES.where(inbox.c.state == _WAITING))
+_LEASE_ENDED = Statement(
+    lambda _: _CANDIDATES.where(
+        inbox.c.state == _READING, inbox.c.claimed_until <= bindparam("now")
+    )
+)
+_CLAIM = Statement(
+    lambda among: (
+        update(inbox)
+        .where(among(inbox.c.id, "ids"))
+        .values(
+            state=_READING,
+            attempts=inbox.c.attempts + 1,
+            claim=bindparam("token"),
+            claimed_until=bindparam("until"),
+        )
+    )
+)
+_CLAIMED = Statement(
+    lambda among: (
+        select(inbox, contents.c.octets)
+        .join_from(inbox, contents, inbox.c.digest == contents.c.digest, isouter=True)
+        .where(among(inbox.c.id, "ids"))
+    )
+)
+_STANDING = Statement(
+    lambda among: (
+        select(inbox.c.id, inbox.c.claim)
+        .where(among(inbox.c.id, "ids"), inbox.c.state == _READING)
+        .order_by(inbox.c.id)
+        .with_for_update()
     )
 )
 _HELD = (inbox.c.id == bindparam("of_id"), inbox.c.claim == bindparam("token"))
 _RELEASE = update(inbox).where(*_HELD).values(state=_WAITING, claim=None, claimed_until=None)
 _CRASHED = update(inbox).where(*_HELD).values(crashes=inbox.c.crashes + 1)
-_FINISH = (
-    update(inbox)
-    .where(inbox.c.id == bindparam("of_id"))
-    .values(
-        state=bindparam("new_state"),
-        finished_at=bindparam("now"),
-        claim=None,
-        claimed_until=None,
+_FINISH = Statement(
+    lambda among: (
+        update(inbox)
+        .where(among(inbox.c.id, "ids"))
+        .values(
+            state=bindparam("new_state"),
+            finished_at=bindparam("now"),
+            claim=None,
+            claimed_until=None,
+        )
     )
 )
 
@@ -213,8 +220,7 @@ class Inbox:
         stored = [held.pop(done.item.id, None) == done.item.claim for done, _ in items]
         standing = [each for each, is_held in zip(items, stored, strict=True) if is_held]
         if standing:
-            ordered = sorted(standing, key=lambda each: each[0].item.id)
-            connection.execute(_FINISH, [_finishing(*each) for each in ordered])
+            _set_finished(connection, standing)
             self._add_events(connection, standing)
         new = iter(self._add_suppressions(connection, standing))
         return [
@@ -237,12 +243,14 @@ class Inbox:
     ) -> None:
         times = {event.id: now for finished, now in items for event in finished.events}
         new = add_events(connection, [pair for finished, _ in items for pair in _pairs(finished)])
-        told: list[tuple[Message, str]] = []
-        for event in new:
-            message = message_for(event, times[event.id])
-            if message is not None:
-                told.append((message, event.id))
-        add_deliveries(connection, self._outbox.owed(told))
+        add_deliveries(connection, self._outbox.owed(_told(new, times)))
+
+
+def _told(new: Sequence[Event], times: Mapping[str, datetime]) -> Iterator[tuple[Message, str]]:
+    for event in new:
+        message = message_for(event, times[event.id])
+        if message is not None:
+            yield message, event.id
 
 
 def release_items(connection: Connection) -> None:
@@ -259,52 +267,33 @@ def _pairs(finished: Finished) -> list[tuple[Event, Suppression | None]]:
     return [(event, said_by.get(event.id)) for event in finished.events]
 
 
-def _finishing(finished: Finished, now: datetime) -> dict[str, Any]:
-    return {"of_id": finished.item.id, "new_state": finished.state.value, "now": now}
-
-
 def _receive(connection: Connection, mails: Sequence[Sequence[Received]]) -> list[list[bool]]:
     by_id: dict[str, Received] = {}
-    firsts = [[_is_first(by_id, received) for received in mail] for mail in mails]
-    new = _insert_items(connection, by_id)
+    firsts = [[_first(by_id, received) for received in mail] for mail in mails]
+    # In one order everywhere: no deadlock.
+    rows = [_item_row(id_, by_id[id_]) for id_ in sorted(by_id)]
+    new = _INSERT_ITEM.new(connection, rows)
     octets = {by_id[id_].digest: by_id[id_] for id_ in new}
     _insert_octets(connection, [octets[digest] for digest in sorted(octets)])
-    return [
-        [first and received.id in new for first, received in zip(some, mail, strict=True)]
-        for some, mail in zip(firsts, mails, strict=True)
-    ]
+    return [[first in new for first in some] for some in firsts]
 
 
-def _is_first(by_id: dict[str, Received], received: Received) -> bool:
-    known = len(by_id)
-    by_id.setdefault(received.id, received)
-    return len(by_id) > known
-
-
-def _insert_items(connection: Connection, by_id: dict[str, Received]) -> Collection[str]:
-    """Writes items; the ids of those that are new. In one order everywhere: no deadlock."""
-    rows = [_item_row(id_, by_id[id_]) for id_ in sorted(by_id)]
-    if connection.dialect.name == "sqlite":  # SQLAlchemy would take longer than SQLite
-        driver = _driver(connection)
-        return {row["id"] for row in rows if driver.execute(_ITEM_SQL, row).rowcount}
-    parameters = [row | {"received_at": by_id[row["id"]].received_at} for row in rows]
-    return set(connection.execute(_INSERT_ITEM.on(connection), parameters).scalars())
+def _first(by_id: dict[str, Received], received: Received) -> str | None:
+    """The id of an item that no other in this transaction has."""
+    id_ = received.id
+    if id_ in by_id:
+        return None
+    by_id[id_] = received
+    return id_
 
 
 def _insert_octets(connection: Connection, items: Sequence[Received]) -> None:
-    if not items:
+    rows = [{"digest": r.digest, "received_at": r.received_at, "octets": r.octets} for r in items]
+    if sum(len(received.octets) for received in items) <= _OCTETS_IN_ONE_STATEMENT:
+        _INSERT_OCTETS.rows(connection, rows)
         return
-    if connection.dialect.name == "sqlite":
-        rows = [(microseconds(r.received_at), r) for r in items]
-        _driver(connection).executemany(
-            _OCTETS_SQL,
-            [{"digest": r.digest, "received_at": at, "octets": r.octets} for at, r in rows],
-        )
-        return
-    connection.execute(
-        _INSERT_OCTETS.on(connection),
-        [{"digest": r.digest, "received_at": r.received_at, "octets": r.octets} for r in items],
-    )
+    for row in rows:  # a driver copies what it is given
+        _INSERT_OCTETS.rows(connection, [row])
 
 
 def _item_row(id_: str, received: Received) -> dict[str, Any]:
@@ -316,17 +305,11 @@ def _item_row(id_: str, received: Received) -> dict[str, Any]:
         "source": received.source.value,
         "media_type": received.media_type.value,
         "peer": clean(received.peer),
-        "received_at": microseconds(received.received_at),
+        "received_at": received.received_at,
         "state": ItemState.HUMAN.value if received.human else _WAITING,
         "attempts": 0,
         "crashes": 0,
     }
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - tells mypy what sqlite gives
-    return driver
 
 
 _ClaimCall = tuple[int, int, timedelta, datetime]
@@ -339,24 +322,15 @@ def _claim(connection: Connection, calls: Sequence[_ClaimCall]) -> list[list[Inb
 def _claim_some(
     connection: Connection, limit: int, max_octets: int, lease: timedelta, now: datetime
 ) -> list[InboxItem]:
-    rows: Sequence[Any] = connection.execute(_LEASE_ENDED, {"now": now}).all()
+    rows = _LEASE_ENDED.rows(connection, now=now, at_most=1)
     if not rows:
-        waiting = connection.execute(_WAITING_LONGEST.limit(limit)).all()
-        rows = _together(waiting, max_octets)
+        rows = _together(_WAITING_LONGEST.rows(connection, at_most=limit), max_octets)
     if not rows:
         return []
-    tokens = {row.id: secrets.token_hex(8) for row in rows}
-    until = now + lease
-    connection.execute(
-        _CLAIM, [{"of_id": id_, "token": token, "until": until} for id_, token in tokens.items()]
-    )
-    query = (
-        select(inbox, contents.c.octets)
-        .join_from(inbox, contents, inbox.c.digest == contents.c.digest, isouter=True)
-        .where(inbox.c.id.in_(list(tokens)))
-        .order_by(inbox.c.received_at)
-    )
-    return [_item(row) for row in connection.execute(query)]
+    ids = [row.id for row in rows]
+    _CLAIM.run(connection, ids=ids, token=secrets.token_hex(8), until=now + lease)
+    claimed = {row.id: row for row in _CLAIMED.rows(connection, ids=ids)}
+    return [_item(claimed[id_]) for id_ in ids]
 
 
 def _together(rows: Sequence[Any], max_octets: int) -> Sequence[Any]:
@@ -391,13 +365,15 @@ def _item(row: Any) -> InboxItem:
 def _held(connection: Connection, items: Sequence[InboxItem]) -> dict[str, str]:
     """The claims that stand, by item."""
     ids = sorted({item.id for item in items})
-    query = (
-        select(inbox.c.id, inbox.c.claim)
-        .where(inbox.c.id.in_(ids), inbox.c.state == _READING)
-        .order_by(inbox.c.id)
-        .with_for_update()
-    )
-    return {row.id: row.claim for row in connection.execute(query)}
+    return {row.id: row.claim for row in _STANDING.rows(connection, ids=ids)}
+
+
+def _set_finished(connection: Connection, items: Sequence[tuple[Finished, datetime]]) -> None:
+    alike: dict[tuple[str, datetime], list[str]] = {}
+    for finished, now in items:
+        alike.setdefault((finished.state.value, now), []).append(finished.item.id)
+    for (state, now), ids in alike.items():
+        _FINISH.run(connection, ids=ids, new_state=state, now=now)
 
 
 def _release(connection: Connection, calls: Sequence[Sequence[InboxItem]]) -> list[None]:
@@ -441,7 +417,7 @@ def _expire_some_octets(connection: Connection, before: datetime, limit: int) ->
         digests.append(row.digest)
     gone = connection.execute(delete(contents).where(contents.c.digest.in_(digests), *old)).rowcount
     if connection.dialect.name == "sqlite":  # gives the room back to the disk
-        _driver(connection).execute("PRAGMA incremental_vacuum(4096)").fetchall()
+        driver_of(connection).execute("PRAGMA incremental_vacuum(4096)").fetchall()
     return gone
 
 

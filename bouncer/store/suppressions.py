@@ -29,21 +29,27 @@ from bouncer.store.database import Database
 from bouncer.store.outbox import Outbox, add_deliveries
 from bouncer.store.page import Page, checked_limit, key_of, page_of
 from bouncer.store.schema import EVERY_DOMAIN, events, microseconds, suppressions
-from bouncer.store.statements import Insert
+from bouncer.store.statements import Insert, Statement
 from bouncer.store.text import clean
 
 _MAX_EVENTS = 20  # the newest that say so
 _ADDRESSES_AT_ONCE = 500
-_INSERT = Insert(
-    suppressions,
-    lambda insert: insert.on_conflict_do_nothing().returning(
-        suppressions.c.address, suppressions.c.sending_domain
-    ),
+_INSERT = Insert(suppressions, lambda insert: insert.on_conflict_do_nothing())
+_DELETE_ENDED = Statement(
+    lambda among: delete(suppressions).where(
+        among(suppressions.c.address, "addresses"), suppressions.c.until <= bindparam("now")
+    )
 )
-_DELETE_ENDED = delete(suppressions).where(
-    suppressions.c.address == bindparam("of_address"),
-    suppressions.c.sending_domain == bindparam("of_domain"),
-    suppressions.c.until <= bindparam("now"),
+_COVERING = Statement(
+    lambda among: (
+        select(suppressions.c.address, suppressions.c.sending_domain, suppressions.c.until)
+        .where(
+            among(suppressions.c.address, "addresses"),
+            or_(suppressions.c.until.is_(None), suppressions.c.until > bindparam("now")),
+        )
+        .order_by(suppressions.c.address, suppressions.c.sending_domain)
+        .with_for_update(read=True, key_share=True)
+    )
 )
 _DELETE = delete(suppressions).where(
     suppressions.c.address == bindparam("of_address"),
@@ -257,13 +263,8 @@ def _uncovered(
 def _until(connection: Connection, addresses: set[str], now: datetime) -> dict[_Key, Any]:
     """Until when what covers these addresses is in force. It stays meanwhile: a replay that finds
     its evidence gone waits for ours (`entries_of`)."""
-    query = (
-        select(suppressions.c.address, suppressions.c.sending_domain, suppressions.c.until)
-        .where(suppressions.c.address.in_(sorted(addresses)), _in_force(now))
-        .order_by(suppressions.c.address, suppressions.c.sending_domain)
-        .with_for_update(read=True, key_share=True)
-    )
-    return {(address, domain): until for address, domain, until in connection.execute(query)}
+    rows = _COVERING.rows(connection, addresses=sorted(addresses), now=now)
+    return {(row.address, row.sending_domain): row.until for row in rows}
 
 
 def _insert(connection: Connection, entries: Sequence[tuple[Suppression, datetime]]) -> set[_Key]:
@@ -271,7 +272,7 @@ def _insert(connection: Connection, entries: Sequence[tuple[Suppression, datetim
     if not entries:
         return set()
     ordered = sorted(entries, key=lambda entry: _key(entry[0]))
-    connection.execute(_DELETE_ENDED, [_ended(_key(item), now) for item, now in ordered])
+    _delete_ended(connection, ordered)
     rows = [
         {
             "address": item.address,
@@ -283,14 +284,21 @@ def _insert(connection: Connection, entries: Sequence[tuple[Suppression, datetim
         }
         for item, _ in ordered
     ]
-    return {
-        (row.address, row.sending_domain)
-        for row in connection.execute(_INSERT.on(connection), rows)
-    }
+    if connection.dialect.name == "sqlite":  # nobody else writes meanwhile
+        _INSERT.rows(connection, rows)
+        return {_key(item) for item, _ in ordered}
+    returning = _INSERT.on(connection).returning(
+        suppressions.c.address, suppressions.c.sending_domain
+    )
+    return {(row.address, row.sending_domain) for row in connection.execute(returning, rows)}
 
 
-def _ended(key: _Key, now: datetime) -> dict[str, Any]:
-    return {"of_address": key[0], "of_domain": key[1], "now": now}
+def _delete_ended(connection: Connection, ordered: Sequence[tuple[Suppression, datetime]]) -> None:
+    at_once: dict[datetime, list[str]] = {}
+    for item, now in ordered:
+        at_once.setdefault(now, []).append(item.address)
+    for now, addresses in at_once.items():
+        _DELETE_ENDED.run(connection, addresses=addresses, now=now)
 
 
 def _read_page(
