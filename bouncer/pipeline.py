@@ -67,7 +67,7 @@ async def run(
             tasks.create_task(worker.run(), name=f"pipeline-{number}")
 
 
-async def _started(readers: ReaderPool) -> str:
+async def _started(readers: ReaderPool | Reader) -> str:
     """The version of their ruleset. A reader that cannot start is a fault to stop for."""
     for seconds in (1.0, 5.0):
         try:
@@ -123,9 +123,14 @@ class Worker:
 
     async def _read(self, reader: Reader, items: list[InboxItem]) -> list[Reading]:
         """The readings, or none when the reader died: then each is tried alone (`Inbox.claim`)."""
+        started = False
         try:
+            await _started(reader)
+            started = True
             return await reader.read(items)
         except ReaderDied as death:
+            if not started:  # no fault of these messages
+                raise
             self._metrics.reader_deaths.labels("alone" if len(items) == 1 else "batch").inc()
             log.warning("%s over %s (%d in the batch)", death, items[0].id, len(items))
         except asyncio.CancelledError:

@@ -61,15 +61,7 @@ class Reader:
     async def start(self) -> str:
         """Starts the process unless it runs; the version of its ruleset."""
         if self._process is None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "bouncer.reader",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=2**20,
-                start_new_session=True,  # a Ctrl-C in the terminal is for the service to handle
-            )
+            self._process = await _process()
             self._version = (await self._ask(self._settings, seconds=_START_SECONDS)).decode()
         return self._version
 
@@ -148,6 +140,21 @@ class Reader:
         except BaseException:  # cancelled half-way: the pipe is out of step
             await self.kill()
             raise
+
+
+async def _process() -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bouncer.reader",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=2**20,
+            start_new_session=True,  # a Ctrl-C in the terminal is for the service to handle
+        )
+    except OSError as error:  # no memory, process or descriptor is left
+        raise ReaderDied(f"a reader cannot be started: {error}") from error
 
 
 class ReaderPool:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import yaml
 
 class Bouncer:
     """`bouncer serve` with a configuration file, on free ports of 127.0.0.1."""
+
+    program: tuple[str, ...] = ("-m", "bouncer")
 
     def __init__(
         self, folder: Path, smtp_port: int, http_port: int, config: dict[str, Any]
@@ -42,14 +44,19 @@ class Bouncer:
         self.config_file.write_text(yaml.safe_dump(settings))
         self.log_file = folder / "bouncer.log"
 
-    def start(self, *arguments: str) -> None:
+    def start(self, *arguments: str, under: Sequence[str] = ()) -> None:
         """Starts it and waits until it is ready."""
+        self.launch(*arguments, under=under)
+        wait_until(self.ready, seconds=60, what=self._why_not)
+
+    def launch(self, *arguments: str, under: Sequence[str] = ()) -> None:
+        """Starts it, by another program (a tracer) if one is given."""
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    *under,
                     sys.executable,
-                    "-m",
-                    "bouncer",
+                    *self.program,
                     "serve",
                     "--config",
                     str(self.config_file),
@@ -60,13 +67,13 @@ class Bouncer:
                 cwd=self.folder,
                 env={k: v for k, v in os.environ.items() if not k.startswith("BOUNCER")},
             )
-        wait_until(self._ready, seconds=60, what=self._why_not)
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Whether it says that it is; fails when it has ended."""
         assert self._process is not None
         assert self._process.poll() is None, self._why_not()
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return self.http.get("/readyz", timeout=5).status_code == 200
         return False
 
     def _why_not(self) -> str:
@@ -85,9 +92,23 @@ class Bouncer:
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
+        self.terminate()
+        return self.wait(60)
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(60)
+
+    def wait(self, seconds: float) -> int:
+        """The exit status, when it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def ended(self) -> int | None:
+        """The exit status, or None while it runs."""
+        assert self._process is not None
+        return self._process.poll()
 
     def close(self) -> None:
         self.http.close()
