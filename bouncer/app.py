@@ -40,7 +40,14 @@ log = logging.getLogger(__name__)
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 _RETENTION_INTERVAL = timedelta(hours=1)
-_RESTART_KEYS = ("smtp.listen", "api.listen", "metrics.listen", "store.url", "log.format")
+_RESTART_KEYS = (
+    "smtp.listen",
+    "smtp.tls_listen",
+    "api.listen",
+    "metrics.listen",
+    "store.url",
+    "log.format",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +171,12 @@ class Service:
             return
         smtp_config, domains = self._config.smtp, self._config.domains
         async with smtp.listening(
-            self._store.inbox, smtp_config, domains, self._metrics, clock=self._clock
+            self._store.inbox,
+            smtp_config,
+            domains,
+            self._metrics,
+            has_room=self._store.has_room,
+            clock=self._clock,
         ) as door:
             started(Started(tuple(door.addresses), http))
             await self._until_stopped(tasks, door)

@@ -117,6 +117,11 @@ def _listen(value: str) -> str:
     return value
 
 
+def _check_networks(networks: Iterable[str]) -> None:
+    for network in networks:
+        ipaddress.ip_network(network)
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
@@ -149,6 +154,10 @@ class Section(BaseModel):
 class Tls(Section):
     certificate: Path = Field(description="PEM file, the chain included")
     key: Path = Field(description="PEM file")
+    require: bool = Field(
+        default=False,
+        description="answers MAIL without TLS with 530: bounces of servers without TLS are lost",
+    )
 
 
 class SmtpLimits(Section):
@@ -156,27 +165,64 @@ class SmtpLimits(Section):
     connections_per_network: int = Field(
         default=20, ge=1, description="open at once from one IPv4 address or IPv6 /64"
     )
+    new_connections: int = Field(
+        default=600, ge=1, description="in a minute from one IPv4 address or IPv6 /64"
+    )
+    new_connections_burst: int = Field(
+        default=200, ge=1, description="of them at once, before they are held to that rate"
+    )
     exempt: tuple[str, ...] = Field(
         default=("127.0.0.0/8", "::1/128"),
         description="networks counted only in the total",
     )
     recipients: int = Field(default=100, ge=100, description="in one message")
+    excess_recipients: int = Field(
+        default=1000, ge=1, description="over that, before the connection ends"
+    )
     messages: int = Field(default=100, ge=1, description="in one connection")
     errors: int = Field(default=20, ge=1, description="in one connection")
+    idle_commands: int = Field(
+        default=100, ge=1, description="NOOP, RSET, EHLO, ... between two messages"
+    )
     idle: Duration = Field(default=timedelta(seconds=300), description="without a command")
+    crowded_idle: Duration = Field(
+        default=timedelta(seconds=10), description="the same, while the door is crowded"
+    )
+    crowded_percent: int = Field(
+        default=80, ge=1, le=100, description="of `connections`: with more open, it is crowded"
+    )
     data_idle: Duration = Field(default=timedelta(seconds=60), description="without data")
+    data_rate: int = Field(
+        default=500, ge=1, description="octets a second, the least on average over `data_idle`"
+    )
+    receiving_bytes: Size = Field(
+        default=268_435_456,
+        description="of unfinished messages, in all; beyond it large ones are answered with 452",
+    )
     session: Duration = Field(default=timedelta(hours=1), description="one connection in all")
+    handshake: Duration = Field(default=timedelta(seconds=60), description="for TLS")
+    proxy_header: Duration = Field(
+        default=timedelta(seconds=5), description="until a proxy has said for whom it connects"
+    )
+    reserved_files: int = Field(
+        default=128,
+        ge=1,
+        description="file descriptors for all but SMTP: with too low a `ulimit -n`, `connections` "
+        "is lowered",
+    )
 
     @model_validator(mode="after")
     def _networks(self) -> "SmtpLimits":
-        for network in self.exempt:
-            ipaddress.ip_network(network)
+        _check_networks(self.exempt)
         return self
 
 
 class Smtp(Section):
     listen: tuple[Listen, ...] = Field(
         default=("127.0.0.1:2525",), description="beyond loopback it needs `domains`"
+    )
+    tls_listen: tuple[Listen, ...] = Field(
+        default=(), description="the same, with TLS from the first octet; it needs `tls`"
     )
     hostname: Domain = Field(
         default_factory=_own_name, description="how the greeting names this machine"
@@ -185,6 +231,10 @@ class Smtp(Section):
         default=26_214_400, description="offered as SIZE; what is larger is answered with 552"
     )
     tls: Tls | None = Field(default=None, description="offers STARTTLS")
+    proxy_protocol_from: tuple[str, ...] = Field(
+        default=(),
+        description="networks of load balancers that have to speak the PROXY protocol, 1 or 2",
+    )
     limits: SmtpLimits = Field(default_factory=SmtpLimits)
     drain_accept: Duration = Field(
         default=timedelta(seconds=5), description="after SIGTERM, connections are taken this long"
@@ -192,6 +242,13 @@ class Smtp(Section):
     drain_finish: Duration = Field(
         default=timedelta(seconds=30), description="and what is in DATA may take this long to end"
     )
+
+    @model_validator(mode="after")
+    def _usable(self) -> "Smtp":
+        _check_networks(self.proxy_protocol_from)
+        if self.tls_listen and self.tls is None:
+            raise ValueError("tls_listen: that needs tls: {certificate: ..., key: ...}")
+        return self
 
 
 class BounceDomain(Section):
@@ -407,10 +464,12 @@ class Config(BaseSettings):
 
     def _unsafe_bindings(self) -> Iterable[str]:
         if not self.domains:
-            for listen in self.smtp.listen:
+            listens = [("listen", at) for at in self.smtp.listen]
+            listens += [("tls_listen", at) for at in self.smtp.tls_listen]
+            for key, listen in listens:
                 if not is_loopback(listen):
                     yield (
-                        f"smtp.listen: {listen} can be reached from outside, and no domain is "
+                        f"smtp.{key}: {listen} can be reached from outside, and no domain is "
                         "configured: set domains: [{bounce_domain: bounces.example.com, "
                         "sending_domains: [example.com]}], or listen on 127.0.0.1"
                     )

@@ -8,26 +8,30 @@ import asyncio
 import ipaddress
 import logging
 import math
+import resource
 import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache, lru_cache
+from time import monotonic
 from typing import Protocol
 
 from bouncer.clock import Clock
 from bouncer.config import BounceDomain, Smtp
 from bouncer.ingest import certificate
+from bouncer.ingest.listener import Listener
+from bouncer.ingest.pace import Pace, Seldom
 from bouncer.metrics import Metrics
 from bouncer.records import Received
 
 log = logging.getLogger(__name__)
 
-_CROWDED = 0.8  # of the connections: from here on nobody may idle for long
-_CROWDED_IDLE_SECONDS = 10.0
-_HANDSHAKE_SECONDS = 60.0
-_HELD_MESSAGES = 24  # of the largest size: what may be in memory, half received
+Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+_SPARE = 65_536  # raw octets over the message limit that we still read, to answer after the dot
+_SAMPLE = 1000  # connections after which we look whether they all come from one private address
 
 SHUTTING_DOWN = "421 4.3.2 Shutting down, try again later"
 
@@ -83,19 +87,25 @@ class Limits:
     def __init__(self, config: Smtp) -> None:
         limits = config.limits
         self.message_bytes = config.max_message_bytes
-        self.held_bytes = config.max_message_bytes * _HELD_MESSAGES
-        self.connections = limits.connections
-        self.fair_bytes = self.held_bytes // limits.connections  # small mail is never put off
+        self.raw_bytes = config.max_message_bytes + _SPARE
+        self.held_bytes = max(limits.receiving_bytes, self.raw_bytes)
+        self.connections = affordable(limits.connections, limits.reserved_files)
+        self.crowded = self.connections * limits.crowded_percent / 100
+        self.fair_bytes = self.held_bytes // self.connections  # small mail is never put off
         self.connections_per_network = limits.connections_per_network
-        self.exempt = tuple(ipaddress.ip_network(network) for network in limits.exempt)
+        self.exempt = _networks(limits.exempt)
         self.recipients = limits.recipients
+        self.excess_recipients = limits.excess_recipients
         self.messages = limits.messages
         self.errors = limits.errors
+        self.idle_commands = limits.idle_commands
         self.idle = limits.idle.total_seconds()
-        self.crowded_idle = min(self.idle, _CROWDED_IDLE_SECONDS)
+        self.crowded_idle = min(self.idle, limits.crowded_idle.total_seconds())
         self.data_idle = limits.data_idle.total_seconds()
+        self.data_rate = limits.data_rate
         self.session = limits.session.total_seconds()
-        self.handshake = min(self.idle, _HANDSHAKE_SECONDS)
+        self.handshake = limits.handshake.total_seconds()
+        self.proxy_header = limits.proxy_header.total_seconds()
         # How often a session looks at its watch: one coarse timer is cheaper than one a command.
         self.tick = max(min(self.crowded_idle, self.data_idle, self.session) / 2, 0.01)
 
@@ -124,21 +134,25 @@ class Door:
         config: Smtp,
         domains: Sequence[BounceDomain],
         metrics: Metrics,
+        has_room: Callable[[], bool],
         clock: Clock,
     ) -> None:
         self.inbox = inbox
         self.clock = clock
         self.counts = Counts(metrics)
+        self.seldom = Seldom(log)
+        self._has_room = has_room
         self._metrics = metrics
         self.configure(config, domains)
         self.stopping = False
         self.held = 0  # octets of messages not yet complete
         self.addresses: list[tuple[str, int]] = []
-        self._servers: list[asyncio.Server] = []
+        self._listeners: list[Listener] = []
         self._hurry = asyncio.Event()
         self._visitors: set[Visitor] = set()
-        self._connected: set[Visitor] = set()
+        self._connected: dict[Visitor, str | None] = {}  # and the network each is counted for
         self._networks: Counter[str] = Counter()
+        self._sample: Counter[str] = Counter()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -148,43 +162,84 @@ class Door:
         self.limits = Limits(config)
         self.domains = frozenset(domain.bounce_domain for domain in domains)
         self.offers_tls = config.tls is not None
+        self.requires_tls = config.tls is not None and config.tls.require
         self.tls = _tls(config, self._metrics)
+        self._pace = Pace(config.limits.new_connections, config.limits.new_connections_burst)
+        self._proxies = _networks(config.proxy_protocol_from)
         self._accept = config.drain_accept
         self._finish = config.drain_finish
 
-    def opened(self, server: asyncio.Server) -> None:
-        self._servers.append(server)
-        self.addresses += [listener.getsockname()[:2] for listener in server.sockets]
+    def opened(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+        self.addresses.append(listener.address)
 
     @property
     def crowded(self) -> bool:
-        return len(self._connected) > self.limits.connections * _CROWDED
+        return len(self._connected) > self.limits.crowded
 
-    def enter(self, visitor: Visitor, peer: str) -> str | None:
-        """Counts a connection in; the reply that sends it away again, if it may not stay."""
+    def has_room(self) -> bool:
+        """Whether the store could keep a message now; if not, the log says so now and then."""
+        if self._has_room():
+            return True
+        self.seldom.warn("room", monotonic(), "mail is put off: the store has no room for it")
+        return False
+
+    def is_proxy(self, peer: str) -> bool:
+        """Whether this is a load balancer that has to say for whom it connects."""
+        return bool(self._proxies) and _within(peer, self._proxies)
+
+    def refusal(self) -> str | None:
+        """What is said to whoever connects now; None: come in."""
+        if self.stopping:
+            return SHUTTING_DOWN
+        if len(self._connected) >= self.limits.connections:
+            return "421 4.3.2 Too many connections, try again later"
+        return None
+
+    def refusal_of(self, peer: str) -> str | None:
+        """The same for a client of this address; who may come in is counted as having done so."""
+        if self.limits.exempt and _within(peer, self.limits.exempt):
+            return None
         network = network_of(peer)
-        self._networks[network] += 1
-        self._connected.add(visitor)
+        self._sample_of(network)
+        if self._networks[network] >= self.limits.connections_per_network:
+            return "421 4.7.0 Too many connections from your network, try again later"
+        if not self._pace.admits(network, monotonic()):
+            return "421 4.7.0 Too many new connections from your network, try again later"
+        return None
+
+    def turned_away(self, peer: str, reply: str) -> Outcome:
+        """What became of a client that may not come in; the log tells of it now and then."""
+        self.counts.reply("connect", reply[:3])()
+        if self.stopping:
+            return Outcome.SHUTDOWN
+        self.seldom.warn(network_of(peer), monotonic(), "turned away %s: %s", peer, reply)
+        return Outcome.CROWDED
+
+    def enter(self, visitor: Visitor, peer: str | None) -> None:
+        """Counts a connection in; of a proxy, which is `None` yet, `claim` says whose it is."""
+        self._connected[visitor] = None
         self._visitors.add(visitor)
         self._empty.clear()
         self.counts.sessions.inc()
-        if self.stopping:
-            return SHUTTING_DOWN
-        if len(self._connected) > self.limits.connections:
-            return "421 4.3.2 Too many connections, try again later"
-        if self._networks[network] > self.limits.connections_per_network and not self._exempt(peer):
-            return "421 4.7.0 Too many connections from your network, try again later"
-        return None
+        if peer is not None:
+            self.claim(visitor, peer)
 
-    def left(self, visitor: Visitor, peer: str) -> None:
+    def claim(self, visitor: Visitor, peer: str) -> None:
+        """Counts a connection for its client's network."""
+        network = network_of(peer)
+        self._connected[visitor] = network
+        self._networks[network] += 1
+
+    def left(self, visitor: Visitor) -> None:
         """Counts a connection out, once; its session may still be storing."""
         if visitor not in self._connected:
             return
-        self._connected.discard(visitor)
-        network = network_of(peer)
-        self._networks[network] -= 1
-        if not self._networks[network]:
-            del self._networks[network]
+        network = self._connected.pop(visitor)
+        if network is not None:
+            self._networks[network] -= 1
+            if not self._networks[network]:
+                del self._networks[network]
         self.counts.sessions.dec()
 
     def ended(self, visitor: Visitor) -> None:
@@ -202,8 +257,8 @@ class Door:
         for visitor in tuple(self._visitors):
             visitor.finish()
         await self._wait_until_empty()
-        for server in self._servers:
-            server.close()
+        while self._listeners:
+            self._listeners.pop().close()
         for visitor in tuple(self._visitors):
             visitor.cut()
         await self._empty.wait()
@@ -230,26 +285,71 @@ class Door:
         except TimeoutError:
             pass
 
-    def _exempt(self, peer: str) -> bool:
-        try:
-            address = ipaddress.ip_address(peer)
-        except ValueError:
-            return False
-        return any(address in network for network in self.limits.exempt)
+    def _sample_of(self, network: str) -> None:
+        """Sees that a load balancer hides whom it connects for: then all share one's limits."""
+        self._sample[network] += 1
+        if self._sample.total() < _SAMPLE:
+            return
+        [(most, times)] = self._sample.most_common(1)
+        self._sample.clear()
+        address = _address(most)
+        if times > _SAMPLE * 0.9 and address is not None and address.is_private:
+            log.warning(
+                "nearly every connection comes from %s: if that is a load balancer, its clients "
+                "share the limits of one; see smtp.proxy_protocol_from",
+                most,
+            )
 
 
 @lru_cache(maxsize=4096)
 def network_of(peer: str) -> str:
     """Whom connections are counted for: an IPv4 address, an IPv6 /64."""
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
+    address = _address(peer)
+    if address is None:
         return peer
     if isinstance(address, ipaddress.IPv4Address):
-        return peer
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
+        return str(address)
     return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def affordable(connections: int, reserved: int) -> int:
+    """How many connections the process has file descriptors for, when so many are for the rest."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + reserved
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return connections
+    if hard == resource.RLIM_INFINITY or hard > soft:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    fewer = min(connections, max(soft - min(reserved, soft // 2), 1))
+    if fewer < connections:
+        log.warning(
+            "smtp.limits.connections is %d, and only %d are taken at once: `ulimit -n` is %d, and "
+            "%d more are needed for the rest",
+            connections,
+            fewer,
+            soft,
+            min(reserved, soft // 2),
+        )
+    return fewer
+
+
+def _networks(names: Sequence[str]) -> Networks:
+    return tuple(ipaddress.ip_network(name) for name in names)
+
+
+def _within(peer: str, networks: Networks) -> bool:
+    address = _address(peer)
+    return address is not None and any(address in network for network in networks)
+
+
+@lru_cache(maxsize=4096)
+def _address(peer: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0].partition("/")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _tls(config: Smtp, metrics: Metrics) -> ssl.SSLContext | None:
@@ -261,7 +361,7 @@ def _tls(config: Smtp, metrics: Metrics) -> ssl.SSLContext | None:
         context = certificate.server_context(config.tls)
         metrics.tls_certificate_expiry.set(certificate.expiry(config.tls.certificate).timestamp())
     except (OSError, ValueError) as error:
-        log.error("STARTTLS is not offered: %s: %s", config.tls.certificate, error)
+        log.error("TLS is not offered: %s: %s", config.tls.certificate, error)
         metrics.tls_certificate_expiry.set(0)
         return None
     return context

@@ -13,20 +13,23 @@ import asyncio
 import contextlib
 import logging
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from bouncer import clock as clocks
 from bouncer.clock import Clock
-from bouncer.config import BounceDomain, Smtp, parse_listen
+from bouncer.config import BounceDomain, Smtp
 from bouncer.errors import ConfigurationError, StoreFull, StoreUnavailable
 from bouncer.events import Source
 from bouncer.ingest.door import SHUTTING_DOWN, Door, Inbox, Outcome, Refusal
+from bouncer.ingest.listener import Listener, bound, turn_away
 from bouncer.ingest.path import Path, PathFault, read_parameters, read_path, too_long
+from bouncer.ingest.proxy import ProxyFault, read_client
 from bouncer.mail.address import masked
 from bouncer.metrics import Metrics
 from bouncer.records import Received, digest_of
@@ -40,11 +43,7 @@ _LINE = 512  # RFC 5321 section 4.5.3.1.4
 _PATH_LINE = 1024  # MAIL and RCPT, lengthened by their extensions
 _LINE_CEILING = 8192  # nobody who speaks SMTP sends a longer one
 _BACKLOG = 65_536  # octets read ahead before the client has to wait
-_SPARE = 65_536  # raw octets over the message limit that we still read, to answer after the dot
-_DATA_RATE = 500  # octets a second, while in DATA
 _FIRST_OCTETS = frozenset(range(0x20, 0x7F)) | {0x0D, 0x0A}  # of a command, or of an empty line
-_IDLE_COMMANDS = 100  # between two messages: NOOP, RSET, HELO, ...
-_EXCESS_RECIPIENTS = 1000
 _STRANGE_COMMANDS = 3  # before HELO: it is a browser or a scanner
 _LINGER_SECONDS = 2.0
 
@@ -53,6 +52,8 @@ _ENCODINGS = frozenset({"7BIT", "8BITMIME"})
 _SIZE = re.compile(r"[0-9]{1,20}\Z")
 _NO_SUCH_STATE = "503 5.5.1 Bad sequence of commands"
 _OUR_FAULT = "451 4.3.0 Try again later"
+_NO_TLS = "454 4.7.0 TLS is not available"
+_NO_ROOM = "452 4.3.1 Out of room, try again later"
 _PARAMETERS = "555 5.5.4 Parameters not recognised or not offered"
 
 _Command = Callable[["SmtpSession", str], Coroutine[Any, Any, None]]
@@ -65,25 +66,37 @@ async def listening(
     domains: Sequence[BounceDomain],
     metrics: Metrics,
     *,
+    has_room: Callable[[], bool] = lambda: True,
     clock: Clock = clocks.now,
 ) -> AsyncIterator[Door]:
-    """Takes mail until the end of the block, or until the door is drained."""
-    door = Door(inbox, config, domains, metrics, clock)
-    loop = asyncio.get_running_loop()
+    """Takes mail until the end of the block, or until the door is drained.
+
+    `has_room` is asked at each MAIL, so that nobody sends 25 MB to hear that there is none.
+    """
+    door = Door(inbox, config, domains, metrics, has_room, clock)
     try:
-        for address in config.listen:
-            host, port = parse_listen(address)
-            try:
-                door.opened(
-                    await loop.create_server(lambda: SmtpSession(door), host, port, backlog=1024)
-                )
-            except OSError as error:
-                raise ConfigurationError(
-                    f"smtp.listen: cannot listen on {address}: {error.strerror}"
-                ) from error
+        await _open(door, "listen", config.listen, secure=False)
+        await _open(door, "tls_listen", config.tls_listen, secure=True)
         yield door
     finally:
         await door.drain(immediately=True)
+
+
+async def _open(door: Door, key: str, listens: Sequence[str], *, secure: bool) -> None:
+    def meet(connection: socket.socket, peer: str) -> None:
+        proxy = door.is_proxy(peer)
+        if refusal := door.refusal() or (None if proxy else door.refusal_of(peer)):
+            door.counts.outcome[door.turned_away(peer, refusal)]()
+            turn_away(connection, None if secure else refusal)
+        else:
+            SmtpSession(door, connection, peer, proxy=proxy, secure=secure).begin()
+
+    for listen in listens:
+        try:
+            for listening_socket in await bound(listen):
+                door.opened(Listener(listening_socket, meet))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"smtp.{key}: {error}") from error
 
 
 class _Gone(Exception):
@@ -93,7 +106,9 @@ class _Gone(Exception):
 class SmtpSession(SMTP):
     """One connection: a task that reads a command, answers it, and reads the next."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(
+        self, door: Door, connection: socket.socket, peer: str, *, proxy: bool, secure: bool
+    ) -> None:
         # The one of aiosmtpd looks for hooks and commands by reflection, for each connection; here
         # they are known (COMMANDS).
         self.door = door
@@ -103,41 +118,41 @@ class SmtpSession(SMTP):
         self.session: Session = self._create_session()
         self.envelope: Envelope = self._create_envelope()
         self.transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = connection  # until it has a transport
         self._handler_coroutine: asyncio.Task[None] | None = None
-        self._peer = ""
-        self._encrypted = False
+        self._peer = peer
+        self._proxy = proxy  # the peer is one, and the client not known yet
+        self._encrypted = secure
         self._verb = "connect"
         self._outcome = Outcome.LOST
+        self._fault = ""
         self._buffer = bytearray()
         self._out: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._began = self.loop.time()
         self._since: float | None = None  # when we began to wait; None while we work
         self._data_mark: int | None = None  # octets of DATA at that time
+        self._data_seen, self._data_moved = 0, 0.0  # octets of DATA, and when there were fewer
         self._eof = False  # the client has said all
         self._over = False  # we have
         self._reading_paused = False
         self._choked = False  # the client does not read our replies
         self._errors = self._idle_commands = self._strange = self._excess = self._messages = 0
 
+    def begin(self) -> None:
+        """Counts the connection in and serves it."""
+        self.door.enter(self, None if self._proxy else self._peer)
+        self._handler_coroutine = self.loop.create_task(
+            self._handle_client(), name=f"smtp {self._peer}"
+        )
+
     # What the transport tells us
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
-        self._peer = str(peer[0]) if peer else "unknown"
-        self._began = self.loop.time()
-        refusal = self.door.enter(self, self._peer)
-        if refusal:
-            shutdown = refusal == SHUTTING_DOWN
-            self._hang_up(refusal, Outcome.SHUTDOWN if shutdown else Outcome.CROWDED, linger=False)
-            self.door.counts.outcome[self._outcome]()
-            self.door.ended(self)
-            return
+        self._socket = None
         self._timer = self.loop.call_later(self.limits.tick, self._look_at_watch)
-        self._handler_coroutine = self.loop.create_task(
-            self._handle_client(), name=f"smtp {self._peer}"
-        )
 
     def data_received(self, data: bytes) -> None:
         if self._over:
@@ -162,7 +177,7 @@ class SmtpSession(SMTP):
             self._timer.cancel()
         self._choked = False
         self._wake()
-        self.door.left(self, self._peer)
+        self.door.left(self)
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -186,10 +201,20 @@ class SmtpSession(SMTP):
         waiting = self._since is not None and self._data_mark is None
         if waiting and self.envelope.mail_from is None:
             self._hang_up(SHUTTING_DOWN, Outcome.SHUTDOWN, linger=False)
+        else:
+            self._stop_arriving()
 
     def cut(self) -> None:
         if self._since is not None:
             self._hang_up(SHUTTING_DOWN, Outcome.SHUTDOWN, linger=False)
+        else:
+            self._stop_arriving()
+
+    def _stop_arriving(self) -> None:
+        """Nothing is lost with a client that we wait for before it can say anything."""
+        if self.transport is None and not self._over and self._handler_coroutine is not None:
+            self._outcome = Outcome.SHUTDOWN
+            self._handler_coroutine.cancel()
         elif self._verb == "starttls" and self.transport is not None:
             self.transport.abort()
 
@@ -201,6 +226,7 @@ class SmtpSession(SMTP):
 
     async def _handle_client(self) -> None:
         try:
+            await self._arrive()
             await self._greet()
             while not self._over:
                 await self._obey(await self._line())
@@ -211,6 +237,54 @@ class SmtpSession(SMTP):
             self._hang_up(_OUR_FAULT, Outcome.FAILED)
         finally:
             self._end()
+
+    async def _arrive(self) -> None:
+        """From a bare socket to somebody who may be greeted."""
+        connection = self._socket
+        if connection is None:
+            raise _Gone
+        if self._proxy:
+            await self._learn_peer(connection)
+        context = self.door.tls if self._encrypted else None
+        if self._encrypted and context is None:
+            self._fail_tls("TLS is not available")
+        try:
+            await self.loop.connect_accepted_socket(
+                lambda: self,
+                connection,
+                ssl=context,
+                ssl_handshake_timeout=self.limits.handshake if context else None,
+                ssl_shutdown_timeout=_LINGER_SECONDS if context else None,
+            )
+        except OSError as error:
+            if context:
+                self._fail_tls(str(error))
+            raise _Gone from error
+
+    async def _learn_peer(self, connection: socket.socket) -> None:
+        def receive(count: int) -> Coroutine[Any, Any, bytes]:
+            return self.loop.sock_recv(connection, count)
+
+        try:
+            async with asyncio.timeout(self.limits.proxy_header):
+                client = await read_client(receive)
+        except (ProxyFault, OSError) as error:
+            reason = str(error) or "no PROXY header in time"
+            self.door.seldom.warn(
+                self._peer, self.loop.time(), "turned away proxy %s: %s", self._peer, reason
+            )
+            self._outcome = Outcome.PROTOCOL
+            raise _Gone from error
+        self._peer, self._proxy = client or self._peer, False
+        if refusal := self.door.refusal_of(self._peer):
+            self._outcome = self.door.turned_away(self._peer, refusal)
+            turn_away(connection, None if self._encrypted else refusal)
+            raise _Gone
+        self.door.claim(self, self._peer)
+
+    def _fail_tls(self, fault: str) -> NoReturn:
+        self._outcome, self._fault = Outcome.TLS_FAILED, fault
+        raise _Gone
 
     async def _greet(self) -> None:
         # A turn of the loop brings in what was sent before we said anything.
@@ -232,7 +306,7 @@ class SmtpSession(SMTP):
             self._refuse("500 5.5.2 Line too long")
         elif command is None:
             await self._unknown_command()
-        elif name in IDLE_COMMANDS and self._idle_commands >= _IDLE_COMMANDS:
+        elif name in IDLE_COMMANDS and self._idle_commands >= self.limits.idle_commands:
             self._hang_up("421 4.7.0 Too many commands without a message", Outcome.TOO_MUCH)
         else:
             self._idle_commands += name in IDLE_COMMANDS
@@ -265,7 +339,7 @@ class SmtpSession(SMTP):
     async def smtp_HELO(self, hostname: str) -> None:
         if await self._introduced(hostname):
             self.session.extended_smtp = False
-            self._say(f"250 {self.hostname}")
+            self._say(f"250 {self.hostname}")  # without an enhanced code: RFC 2034 section 3
 
     async def _introduced(self, hostname: str) -> bool:
         if not hostname or not hostname.isprintable():
@@ -282,10 +356,16 @@ class SmtpSession(SMTP):
             self._refuse(_NO_SUCH_STATE)
         elif self._messages >= self.limits.messages:
             self._hang_up("421 4.7.0 Too many messages in one connection", Outcome.TOO_MUCH)
+        elif self.door.requires_tls and not self._encrypted:
+            self._refuse_without_tls()
         elif arg[:5].upper() != "FROM:":
             self._refuse("501 5.5.4 Syntax: MAIL FROM:<address>")
         else:
             await self._take_sender(arg[5:].lstrip(" \t"))
+
+    def _refuse_without_tls(self) -> None:
+        # A certificate that we cannot use is our fault, and so no 5xx.
+        self._refuse("530 5.7.0 Send STARTTLS first" if self.door.tls else _NO_TLS)
 
     async def _take_sender(self, text: str) -> None:
         path = read_path(text)
@@ -299,6 +379,9 @@ class SmtpSession(SMTP):
             self._refuse(fault)
         elif not path.address.isascii() and "SMTPUTF8" not in parameters:
             self._refuse("553 5.6.7 That address needs SMTPUTF8")
+        elif not self.door.has_room():
+            self.door.counts.refused[Refusal.STORE_FULL]()
+            self._refuse(_NO_ROOM)
         else:
             self.envelope.mail_from = path.address
             self.envelope.smtp_utf8 = "SMTPUTF8" in parameters
@@ -336,7 +419,7 @@ class SmtpSession(SMTP):
 
     def _one_recipient_too_many(self, reply: str) -> None:
         self._excess += 1
-        if self._excess > _EXCESS_RECIPIENTS:
+        if self._excess > self.limits.excess_recipients:
             self._hang_up("421 4.7.0 Too many recipients", Outcome.TOO_MUCH)
         else:
             self._say(reply)
@@ -384,6 +467,7 @@ class SmtpSession(SMTP):
         buffer = self._buffer
         buffer += b"\r\n"  # So that a dot in the first line is found like any other.
         self._since, self._data_mark = self.loop.time(), 0
+        self._data_seen, self._data_moved = 0, self._since
         end = await self._end_of_message(buffer)
         self._since = self._data_mark = None
         # A large buffer goes back to the system as a whole; what is pipelined behind stays.
@@ -399,7 +483,7 @@ class SmtpSession(SMTP):
                 scanned = len(buffer)
                 self.door.held += scanned - held
                 held = scanned
-                if scanned > self.limits.message_bytes + _SPARE:
+                if scanned > self.limits.raw_bytes:
                     self._too_large()
                     self._hang_up("552 5.3.4 Message too large", Outcome.TOO_MUCH)
                 elif self.door.held > self.limits.held_bytes and scanned > self.limits.fair_bytes:
@@ -424,7 +508,7 @@ class SmtpSession(SMTP):
         try:
             new = await self.door.inbox.receive(items)
         except StoreFull:
-            self._not_kept(Refusal.STORE_FULL, "452 4.3.1 Out of room, try again later")
+            self._not_kept(Refusal.STORE_FULL, _NO_ROOM)
         except StoreUnavailable:
             self._not_kept(Refusal.STORE_UNAVAILABLE, _OUR_FAULT)
         except Exception:
@@ -500,6 +584,10 @@ class SmtpSession(SMTP):
         # Octets that were never announced to us follow; as commands they would do harm.
         self._hang_up("502 5.5.1 CHUNKING is not offered", Outcome.PROTOCOL)
 
+    async def smtp_PROXY(self, arg: str) -> None:
+        # From a network that is not listed: nobody whose word on other clients counts.
+        self._hang_up("502 5.5.1 Not offered", Outcome.PROTOCOL)
+
     async def _not_offered(self, arg: str) -> None:
         self._refuse("502 5.5.1 Not offered")
 
@@ -511,7 +599,7 @@ class SmtpSession(SMTP):
         elif arg:
             self._refuse("501 5.5.4 STARTTLS takes no argument")
         elif self.door.tls is None:
-            self._say("454 4.7.0 TLS is not available")
+            self._say(_NO_TLS)
         elif self._buffer:
             # Injected by somebody in between, to be taken for part of what TLS protects.
             self._hang_up("554 5.5.0 You sent data after STARTTLS", Outcome.PROTOCOL)
@@ -534,14 +622,11 @@ class SmtpSession(SMTP):
                 ssl_handshake_timeout=self.limits.handshake,
                 ssl_shutdown_timeout=_LINGER_SECONDS,
             )
-        except (OSError, TimeoutError) as error:
-            log.info("TLS with %s failed: %s", self._peer, _shown(str(error)))
-            encrypted = None
+        except OSError as error:
+            encrypted, self._fault = None, str(error)
         if encrypted is None or self._over or plain.is_closing():
-            self._outcome = Outcome.TLS_FAILED
             plain.abort()
-            self.connection_lost(None)  # Which asyncio tells us only sometimes.
-            raise _Gone
+            self._fail_tls(self._fault or "the client left")
         self.transport = encrypted
         self._encrypted = True
         # Whatever was said before is forgotten (RFC 3207 section 4.2).
@@ -622,11 +707,16 @@ class SmtpSession(SMTP):
             return True
         if self._data_mark is None:
             return waited > (limits.crowded_idle if self.door.crowded else limits.idle)
+        octets = len(self._buffer)
+        if octets != self._data_seen:
+            self._data_seen, self._data_moved = octets, now
+        if now - self._data_moved > limits.data_idle:
+            return True
         if waited <= limits.data_idle:
             return False
-        if len(self._buffer) - self._data_mark < waited * _DATA_RATE:
+        if octets - self._data_mark < waited * limits.data_rate:
             return True
-        self._since, self._data_mark = now, len(self._buffer)
+        self._since, self._data_mark = now, octets
         return False
 
     # Ending
@@ -658,17 +748,24 @@ class SmtpSession(SMTP):
             self.transport.close()
 
     def _end(self) -> None:
+        came_in = self._socket is None or self._outcome is Outcome.TLS_FAILED
+        if self._socket is not None:
+            self._socket.close()
+        if self.transport is None or self._outcome is Outcome.TLS_FAILED:
+            self.connection_lost(None)  # Which asyncio tells us only sometimes.
         self._leave(linger=False)
         self.door.counts.outcome[self._outcome]()
-        log.info(
-            "session of %s ended: %s, %d messages, %d errors, helo %s%s",
-            self._peer,
-            self._outcome,
-            self._messages,
-            self._errors,
-            _shown(self.session.host_name or "-"),
-            ", TLS" if self._encrypted else "",
-        )
+        if came_in and log.isEnabledFor(logging.INFO):
+            log.info(
+                "session of %s ended: %s%s, %d messages, %d errors, helo %s%s",
+                self._peer,
+                self._outcome,
+                f" ({_shown(self._fault)})" if self._fault else "",
+                self._messages,
+                self._errors,
+                _shown(self.session.host_name or "-"),
+                ", TLS" if self._encrypted else "",
+            )
         self.door.ended(self)
 
 
@@ -686,6 +783,7 @@ COMMANDS: Mapping[bytes, _Command] = {
     b"HELP": SmtpSession.smtp_HELP,
     b"STARTTLS": SmtpSession.smtp_STARTTLS,
     b"BDAT": SmtpSession.smtp_BDAT,
+    b"PROXY": SmtpSession.smtp_PROXY,
 } | dict.fromkeys(
     (b"AUTH", b"EXPN", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML", b"XCLIENT", b"XFORWARD"),
     SmtpSession._not_offered,

@@ -64,9 +64,9 @@ def door(metrics: Metrics) -> Opening:
         inbox: Inbox, config: Smtp | None = None, **values: Any
     ) -> AsyncIterator[Door]:
         values.setdefault("domains", DOMAINS)
-        domains = values.pop("domains")
+        domains, has_room = values.pop("domains"), values.pop("has_room", lambda: True)
         config = config or Smtp(listen=("127.0.0.1:0",), hostname="mx.bounces.example", **values)
-        async with listening(inbox, config, domains, metrics) as opened:
+        async with listening(inbox, config, domains, metrics, has_room=has_room) as opened:
             yield opened
 
     return opening

@@ -3,7 +3,8 @@ r"""Plays the conversations of dialogs/*.smtp against a real door.
 # words             what the dialog shows
 @limits errors=3    the door's limits; durations such as idle=200ms
 @inbox away         how the store behaves (inbox.py)
-@tls none           no certificate is configured
+@tls none           no certificate is configured; @tls required: no mail without TLS
+@proxy 127.0.0.0/8  from there the PROXY protocol is spoken
 @only plain whole   not over TLS; not octet by octet
 > text              sent, with CR LF; lines that follow one another leave in one segment
 >> text             sent as it is
@@ -14,7 +15,7 @@ r"""Plays the conversations of dialogs/*.smtp against a real door.
 = first             the first connection talks again
 = starttls  = half-close  = reset  = leave  = drain  = wait 300ms
 stored 1            so many items are in the store; human 1: so many of them for people
-octets text         the first of them is just that
+octets text         the first of them is just that; peer 192.0.2.1: from whom it came
 
 In what is sent and in octets: \r \n \t \0 \e \\ \xNN, and {text*300} for repetition.
 """
@@ -70,6 +71,7 @@ class Dialog:
             listen=("127.0.0.1:0",),
             hostname="mx.bounces.example",
             max_message_bytes=size,
+            proxy_protocol_from=tuple(self.settings.get("proxy", "").split()),
             limits=SmtpLimits.model_validate(values),
             drain_accept=timedelta(milliseconds=50),
             **more,
@@ -121,6 +123,8 @@ class Player:
                 assert sum(item.human for item in self.inbox.stored) == int(rest)
             case "octets":
                 assert self.inbox.stored[0].octets == octets_of(rest)
+            case "peer":
+                assert self.inbox.stored[0].peer == rest
             case "":
                 pass
             case _:

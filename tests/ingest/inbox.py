@@ -32,6 +32,9 @@ class MemoryInbox:
         self.items |= {item.id: item for item in items}
         return new
 
+    def has_room(self) -> bool:
+        return self.mood != "no-room"
+
     @property
     def stored(self) -> list[Received]:
         return list(self.items.values())

@@ -34,8 +34,11 @@ async def test_the_door_answers_as_the_dialog_says(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     inbox = MemoryInbox(dialog.settings.get("inbox", "well"))
-    tls = None if dialog.settings.get("tls") == "none" else certificate
-    async with door(inbox, dialog.config(tls=tls)) as opened:
+    tls = {
+        "none": None,
+        "required": certificate.model_copy(update={"require": True}),
+    }.get(dialog.settings.get("tls", ""), certificate)
+    async with door(inbox, dialog.config(tls=tls), has_room=inbox.has_room) as opened:
         player = Player(opened, inbox, transport == "tls", cut == "cut", [], [])
         try:
             await player.play(dialog)

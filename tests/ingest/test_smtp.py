@@ -285,7 +285,8 @@ async def test_a_250_means_that_the_store_has_it(door: Opening, tmp_path: Path) 
 
 
 async def test_many_large_messages_at_once_are_put_off_before_memory_is_full(door: Opening) -> None:
-    async with door(MemoryInbox(), max_message_bytes=10_000) as opened:
+    limits = SmtpLimits(receiving_bytes=240_000)
+    async with door(MemoryInbox(), max_message_bytes=10_000, limits=limits) as opened:
         clients = [await greeted(opened) for _ in range(26)]
         for client in clients:
             await client.send(b"MAIL FROM:<>\r\nRCPT TO:<b+2@bounces.example>\r\nDATA\r\n")
