@@ -10,18 +10,18 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from time import perf_counter
 from typing import Protocol
 
 from bouncer import __version__
 from bouncer.clock import Clock, now
 from bouncer.errors import ReaderDied, StoreUnavailable
-from bouncer.events import Event
 from bouncer.mail.address import masked
 from bouncer.metrics import Metrics
 from bouncer.reader import Reader, ReaderPool
 from bouncer.reading import Arrival, Reading, unrecognised
-from bouncer.records import Finished, InboxItem, ItemState, Suppression
+from bouncer.records import Finished, InboxItem, ItemState
 from bouncer.reports.report import Kind
 from bouncer.store.inbox import FinishOutcome
 from bouncer.suppression import suppression_for
@@ -44,7 +44,9 @@ class Inbox(Protocol):
     async def claim(
         self, limit: int, max_octets: int, lease: timedelta, now: datetime
     ) -> list[InboxItem]: ...
-    async def finish(self, finished: Finished, now: datetime) -> FinishOutcome: ...
+    async def finish_all(
+        self, finished: Sequence[Finished], now: datetime
+    ) -> list[FinishOutcome]: ...
     async def release(self, items: Sequence[InboxItem]) -> None: ...
     async def record_crash(self, item: InboxItem) -> None: ...
 
@@ -93,6 +95,9 @@ class Worker:
         self._inbox = inbox
         self._readers = readers
         self._metrics = metrics
+        # Of closed sets of labels: looked up once, as that costs more than to count.
+        self._processed = cache(lambda *labels: metrics.messages_processed.labels(*labels).inc)
+        self._event = cache(lambda *labels: metrics.events.labels(*labels).inc)
         self._ruleset = ruleset
         self._lease = lease
         self._clock = clock
@@ -117,11 +122,11 @@ class Worker:
             return True
         async with self._readers.reader() as reader:
             readings = await self._read(reader, items)
-        await asyncio.gather(*(self._finish(i, r) for i, r in zip(items, readings, strict=False)))
+        await self._store([_finished(*each) for each in zip(items, readings, strict=False)])
         self._metrics.message_processing_seconds.observe(perf_counter() - started)
         return True
 
-    async def _read(self, reader: Reader, items: list[InboxItem]) -> list[Reading]:
+    async def _read(self, reader: Reader, items: list[InboxItem]) -> Sequence[Reading]:
         """The readings, or none when the reader died: then each is tried alone (`Inbox.claim`)."""
         started = False
         try:
@@ -141,54 +146,42 @@ class Worker:
         await self._inbox.release(items)
         return []
 
-    async def _finish(self, item: InboxItem, reading: Reading) -> None:
-        suppressions = tuple(s for e in reading.events if (s := suppression_for(e)))
-        await self._store(item, reading.events, suppressions, ItemState.DONE)
-
     async def _quarantine(self, item: InboxItem) -> None:
         log.error("%s is quarantined: readers died over it", item.id)
         arrival = Arrival(item.id, item.recipient, item.source, item.received_at, item.media_type)
         event = unrecognised(arrival, self._ruleset, ("quarantined: the reader did not survive",))
-        await self._store(item, (event,), (), ItemState.QUARANTINED)
+        await self._store([Finished(item, (event,), (), ItemState.QUARANTINED)])
 
-    async def _store(
-        self,
-        item: InboxItem,
-        events: tuple[Event, ...],
-        suppressions: tuple[Suppression, ...],
-        state: ItemState,
-    ) -> None:
-        outcome = await self._inbox.finish(
-            Finished(item, events, suppressions, state), self._clock()
-        )
-        if not outcome.stored:
-            log.warning("%s was finished by another worker", item.id)
-            return
-        self._count(events, state)
-        first = events[0]
-        log.info(
-            "processed %s format=%s kind=%s class=%s category=%s events=%d suppressed=%d to=%s",
-            item.id,
-            first.format,
-            first.kind,
-            first.class_,
-            first.category,
-            len(events),
-            outcome.new_suppressions,
-            masked(first.recipient or ""),
-        )
+    async def _store(self, batch: Sequence[Finished]) -> None:
+        outcomes = await self._inbox.finish_all(batch, self._clock())
+        for finished, outcome in zip(batch, outcomes, strict=True):
+            if outcome.stored:
+                self._tell(finished, outcome.new_suppressions)
+            else:
+                log.warning("%s was finished by another worker", finished.item.id)
 
-    def _count(self, events: tuple[Event, ...], state: ItemState) -> None:
-        outcome = "quarantined" if state is ItemState.QUARANTINED else _outcome(events)
-        self._metrics.messages_processed.labels(events[0].format, outcome).inc()
-        for event in events:
-            self._metrics.events.labels(
+    def _tell(self, finished: Finished, new_suppressions: int) -> None:
+        first = finished.events[0]
+        self._processed(first.format, _outcome(finished))()
+        for event in finished.events:
+            self._event(
                 event.kind,
                 event.class_ or "none",
                 event.category or "none",
                 event.provider,
                 event.sending_domain or "none",
-            ).inc()
+            )()
+        log.info(
+            "processed %s format=%s kind=%s class=%s category=%s events=%d suppressed=%d to=%s",
+            finished.item.id,
+            first.format,
+            first.kind,
+            first.class_,
+            first.category,
+            len(finished.events),
+            new_suppressions,
+            masked(first.recipient or ""),
+        )
 
     @staticmethod
     def _is_poison(item: InboxItem) -> bool:
@@ -203,5 +196,12 @@ class Worker:
             pass
 
 
-def _outcome(events: tuple[Event, ...]) -> str:
-    return "unrecognised" if events[0].kind is Kind.UNRECOGNISED else "read"
+def _finished(item: InboxItem, reading: Reading) -> Finished:
+    suppressions = tuple(s for e in reading.events if (s := suppression_for(e)))
+    return Finished(item, reading.events, suppressions)
+
+
+def _outcome(finished: Finished) -> str:
+    if finished.state is ItemState.QUARANTINED:
+        return "quarantined"
+    return "unrecognised" if finished.events[0].kind is Kind.UNRECOGNISED else "read"

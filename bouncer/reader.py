@@ -18,20 +18,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from pydantic import TypeAdapter
 
 from bouncer.classify import rules
 from bouncer.errors import ReaderDied
-from bouncer.events import Event, Source
+from bouncer.events import Source
 from bouncer.explaining import Explanation, explain_arrival
 from bouncer.reading import Arrival, Domains, Reading, read_arrival
 from bouncer.records import InboxItem, MediaType
-from bouncer.reports.report import Format
+
+T = TypeVar("T")
 
 _LENGTH = struct.Struct("!I")
-_EVENTS: TypeAdapter[tuple[Event, ...]] = TypeAdapter(tuple[Event, ...])
+_READINGS: TypeAdapter[tuple[Reading, ...]] = TypeAdapter(tuple[Reading, ...])
 _EXPLANATIONS: TypeAdapter[tuple[Explanation, ...]] = TypeAdapter(tuple[Explanation, ...])
 _MAX_ANSWER_BYTES = 64 * 2**20
 _START_SECONDS = 30
@@ -65,23 +66,16 @@ class Reader:
             self._version = (await self._ask(self._settings, seconds=_START_SECONDS)).decode()
         return self._version
 
-    async def read(self, items: Sequence[InboxItem]) -> list[Reading]:
+    async def read(self, items: Sequence[InboxItem]) -> Sequence[Reading]:
         """What these messages are. Raises ReaderDied when the process did not survive them."""
         await self.start()
         answer = await self._ask_about("read", items)
         try:
-            readings = [
-                Reading(
-                    Format(reading["format"]),
-                    _EVENTS.validate_python(reading["events"], strict=False),
-                    tuple(reading["defects"]),
-                )
-                for reading in json.loads(answer)
-            ]
-        except (ValueError, KeyError, TypeError) as error:
+            readings = _READINGS.validate_json(answer)
+        except ValueError as error:
             await self.kill()
             raise ReaderDied(f"a reader answered nonsense: {type(error).__name__}") from error
-        if [r.events[0].id.rpartition("-")[0] for r in readings] != [i.id for i in items]:
+        if [_item_of(reading) for reading in readings] != [item.id for item in items]:
             await self.kill()
             raise ReaderDied("a reader answered for other messages than it was given")
         return readings
@@ -207,6 +201,10 @@ def _snapshot_of(directories: Sequence[Path]) -> TemporaryDirectory[str]:
     return snapshot
 
 
+def _item_of(reading: Reading) -> str | None:
+    return reading.events[0].id.rpartition("-")[0] if reading.events else None
+
+
 def _exit_of(process: asyncio.subprocess.Process) -> str:
     code = process.returncode
     if code is None:
@@ -231,11 +229,14 @@ def main() -> None:
         while True:
             request = json.loads(_receive(source))
             answer = _explained if request["verb"] == "explain" else _read
-            answers = [
-                answer(_exactly(source, int(each["size"])), _arrival(each), domains, ruleset)
+            arrivals = [
+                (_exactly(source, int(each["size"])), _arrival(each))
                 for each in request["arrivals"]
             ]
-            _send(sink, json.dumps(answers).encode())
+            _send(sink, answer(arrivals, domains, ruleset))
+
+
+_Arrivals = Sequence[tuple[bytes, Arrival]]
 
 
 def _arrival(each: dict[str, str]) -> Arrival:
@@ -248,21 +249,25 @@ def _arrival(each: dict[str, str]) -> Arrival:
     )
 
 
-def _explained(
-    octets: bytes, arrival: Arrival, domains: Domains, ruleset: rules.Ruleset
-) -> dict[str, object]:
-    return explain_arrival(octets, arrival, domains, ruleset).model_dump(mode="json")
+def _explained(arrivals: _Arrivals, domains: Domains, ruleset: rules.Ruleset) -> bytes:
+    explanations = (
+        explain_arrival(octets, arrival, domains, ruleset) for octets, arrival in arrivals
+    )
+    return _written(_EXPLANATIONS, tuple(explanations))
 
 
-def _read(
-    octets: bytes, arrival: Arrival, domains: Domains, ruleset: rules.Ruleset
-) -> dict[str, object]:
-    reading = read_arrival(octets, arrival, domains, ruleset)
-    return {
-        "format": reading.format,
-        "events": _EVENTS.dump_python(reading.events, mode="json", by_alias=True),
-        "defects": reading.defects,
-    }
+def _read(arrivals: _Arrivals, domains: Domains, ruleset: rules.Ruleset) -> bytes:
+    readings = (read_arrival(octets, arrival, domains, ruleset) for octets, arrival in arrivals)
+    return _written(_READINGS, tuple(readings))
+
+
+def _written(adapter: TypeAdapter[T], answers: T) -> bytes:
+    try:
+        return adapter.dump_json(answers, by_alias=True)
+    except ValueError:  # a lone surrogate, as of `utf-8; \x{D800}@example.com`
+        tree = adapter.dump_python(answers, mode="json", by_alias=True)
+        halves = json.dumps(tree, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
+        return halves.decode("utf-16-le", "replace").encode()
 
 
 def _receive(source: BinaryIO) -> bytes:

@@ -49,6 +49,17 @@ async def test_a_batch_comes_back_in_order(reader: Reader) -> None:
     assert readings[0].events[0].sending_domain == "sender.test"
 
 
+async def test_half_a_character_is_replaced_and_costs_no_process(reader: Reader) -> None:
+    odd = EXAMPLE.replace(b"rfc822; gone@", rb"utf-8; \x{D800}gone@")
+    await reader.start()
+    process = reader._process
+    readings = await reader.read([item(0, odd), item(1)])
+    assert readings[0].events[0].recipient == "\N{REPLACEMENT CHARACTER}gone@receiver.example"
+    explanation = await reader.explain(item(0, odd))
+    assert explanation.events[0].event.recipient == readings[0].events[0].recipient
+    assert reader._process is process
+
+
 async def test_more_than_its_memory_kills_the_process_and_not_us() -> None:
     reader = Reader({}, ReaderLimits(memory_bytes=400 * 2**20, timeout=timedelta(seconds=30)))
     with pytest.raises(ReaderDied):

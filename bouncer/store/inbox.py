@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
 
-from bouncer.errors import StoreFull
+from bouncer.errors import StoreError, StoreFull
 from bouncer.events import Event, Message, Source, message_for
 from bouncer.records import Finished, InboxItem, ItemState, MediaType, Received, Suppression
 from bouncer.store.database import Database
@@ -160,10 +160,19 @@ class Inbox:
 
     async def finish(self, finished: Finished, now: datetime) -> FinishOutcome:
         """Stores the events of an item, what they suppress, and the webhooks that tell of it."""
-        outcome = await self._database.write(self._finish, (finished, now))
-        if outcome.stored and finished.events:
+        return (await self.finish_all([finished], now))[0]
+
+    async def finish_all(self, finished: Sequence[Finished], now: datetime) -> list[FinishOutcome]:
+        """The same for several in one transaction; each alone where that fails over one of them."""
+        try:
+            outcomes = await self._database.write(self._finish, (finished, now))
+        except Exception as error:
+            if len(finished) <= 1 or isinstance(error, StoreError):
+                raise
+            return [await self.finish(each, now) for each in finished]
+        if any(o.stored and f.events for o, f in zip(outcomes, finished, strict=True)):
             self._outbox.waiting.set()
-        return outcome
+        return outcomes
 
     async def release(self, items: Sequence[InboxItem]) -> None:
         """Gives claimed items back; their attempts stay counted."""
@@ -213,8 +222,9 @@ class Inbox:
         return await self._database.write(_expire_items, (before, limit))
 
     def _finish(
-        self, connection: Connection, items: Sequence[tuple[Finished, datetime]]
-    ) -> list[FinishOutcome]:
+        self, connection: Connection, calls: Sequence[tuple[Sequence[Finished], datetime]]
+    ) -> list[list[FinishOutcome]]:
+        items = [(each, now) for finished, now in calls for each in finished]
         held = _held(connection, [finished.item for finished, _ in items])
         # Taken out: the same item twice is stored once.
         stored = [held.pop(done.item.id, None) == done.item.claim for done, _ in items]
@@ -223,10 +233,8 @@ class Inbox:
             _set_finished(connection, standing)
             self._add_events(connection, standing)
         new = iter(self._add_suppressions(connection, standing))
-        return [
-            FinishOutcome(True, next(new)) if is_held else FinishOutcome(False)
-            for is_held in stored
-        ]
+        outcomes = (FinishOutcome(is_held, next(new) if is_held else 0) for is_held in stored)
+        return [[next(outcomes) for _ in finished] for finished, _ in calls]
 
     def _add_suppressions(
         self, connection: Connection, items: Sequence[tuple[Finished, datetime]]
