@@ -15,12 +15,7 @@ def readers(pid: int) -> list[int]:
 
 def memory(pid: int, field: str = "VmRSS") -> int:
     """A figure of /proc/pid/status in octets: VmRSS now, VmHWM at its highest; 0 if it is gone."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name == field:
-                return int(value.split()[0]) * 1024
-    return 0
+    return int(_status(pid).get(field, "0").split()[0]) * 1024
 
 
 def descriptors(pid: int) -> int:
@@ -29,10 +24,12 @@ def descriptors(pid: int) -> int:
 
 def tracer(pid: int) -> int:
     """The process that traces it; 0 for none."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("TracerPid:"):
-            return int(line.split()[1])
-    return 0
+    return int(_status(pid).get("TracerPid", "0"))
+
+
+def lives(pid: int) -> bool:
+    """Whether it runs: not gone, and not waiting only for somebody to ask how it ended."""
+    return _status(pid).get("State", "Z")[0] not in "ZX"
 
 
 def is_limited(pid: int, address_space: int) -> bool:
@@ -42,6 +39,13 @@ def is_limited(pid: int, address_space: int) -> bool:
             if line.startswith("Max address space"):
                 return line.split()[3] == str(address_space)
     return False
+
+
+def _status(pid: int) -> dict[str, str]:
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return {}
 
 
 def _command(pid: int) -> bytes:
