@@ -225,7 +225,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     domains = {name: tuple(sending) for name, sending in settings["domains"].items()}
     _send(sink, ruleset.version.encode())
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the service is gone
         while True:
             request = json.loads(_receive(source))
             answer = _explained if request["verb"] == "explain" else _read
