@@ -15,12 +15,16 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    JSON,
     ColumnElement,
     Connection,
     Executable,
+    LargeBinary,
     Table,
     Text,
     bindparam,
+    cast,
+    column,
     func,
     select,
 )
@@ -48,6 +52,8 @@ class Insert:
         self._by_dialect: dict[str, Any] = {
             name: build(insert(table)) for name, insert in _INSERTS.items()
         }
+        self._build = build
+        self._postgresql = cache(self._from_json)
         self._sqlite: Callable[[frozenset[str]], _SqliteInsert] = cache(
             lambda columns: _SqliteInsert(table, self._by_dialect["sqlite"], columns)
         )
@@ -62,16 +68,17 @@ class Insert:
             return
         if connection.dialect.name == "sqlite":
             self._sqlite(frozenset(rows[0])).run(driver_of(connection), rows)
-        else:
+        elif any(isinstance(self._table.c[name].type, LargeBinary) for name in rows[0]):
             connection.execute(self.on(connection), rows)
+        else:
+            connection.execute(self._postgresql(frozenset(rows[0])), {"rows": _json(rows)})
 
     def new(self, connection: Connection, rows: Sequence[Row]) -> set[str]:
         """Writes the rows whose ids are not there yet; those ids."""
         if not rows:
             return set()
         if connection.dialect.name != "sqlite":
-            returning = self.on(connection).returning(self._table.c.id)
-            return set(connection.execute(returning, rows).scalars())
+            return {row.id for row in self.returning(connection, rows, "id")}
         ids = json.dumps([row["id"] for row in rows])
         # Nobody else writes meanwhile, so that these stay the ones that are there.
         known = driver_of(connection).execute(
@@ -83,6 +90,23 @@ class Insert:
         missing = [row for row in rows if row["id"] not in there]
         self.rows(connection, missing)
         return {row["id"] for row in missing}
+
+    def returning(self, connection: Connection, rows: Sequence[Row], *names: str) -> Sequence[Any]:
+        """Writes rows on PostgreSQL; of those that were not there, these columns."""
+        statement = self._postgresql(frozenset(rows[0]), names)
+        return connection.execute(statement, {"rows": _json(rows)}).all()
+
+    def _from_json(self, names: frozenset[str], returning: tuple[str, ...] = ()) -> Any:
+        """All rows in one value: SQLAlchemy's own way writes and reads a longer statement."""
+        columns = [self._table.c[name] for name in sorted(names)]
+        record = (
+            func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON))
+            .table_valued(*(column(c.key, c.type) for c in columns))
+            .render_derived(with_types=True)
+        )
+        insert = postgresql.insert(self._table).from_select(columns, select(*record.c))
+        built = self._build(insert)
+        return built.returning(*(self._table.c[name] for name in returning)) if returning else built
 
 
 class _SqliteInsert:
@@ -179,6 +203,10 @@ def _constants(compiled: SQLCompiler) -> dict[str, Any]:
         for bound, name in compiled.bind_names.items()
         if not bound.required
     }
+
+
+def _json(rows: Sequence[Row]) -> str:
+    return json.dumps([{name: _stored(value) for name, value in row.items()} for row in rows])
 
 
 def _stored(value: Any) -> Any:

@@ -287,10 +287,8 @@ def _insert(connection: Connection, entries: Sequence[tuple[Suppression, datetim
     if connection.dialect.name == "sqlite":  # nobody else writes meanwhile
         _INSERT.rows(connection, rows)
         return {_key(item) for item, _ in ordered}
-    returning = _INSERT.on(connection).returning(
-        suppressions.c.address, suppressions.c.sending_domain
-    )
-    return {(row.address, row.sending_domain) for row in connection.execute(returning, rows)}
+    inserted = _INSERT.returning(connection, rows, "address", "sending_domain")
+    return {(row.address, row.sending_domain) for row in inserted}
 
 
 def _delete_ended(connection: Connection, ordered: Sequence[tuple[Suppression, datetime]]) -> None:
