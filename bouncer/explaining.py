@@ -8,6 +8,7 @@ from bouncer.classify.category import BounceClass, Category
 from bouncer.classify.rules import Rule, Ruleset
 from bouncer.events import Event
 from bouncer.mail.message import Message
+from bouncer.mail.reply import Command
 from bouncer.reading import Arrival, Domains, reading_of, report_of
 from bouncer.records import MediaType
 from bouncer.reports.read import READERS
@@ -28,6 +29,7 @@ class Evidence(Explained):
     reply_status: str | None = Field(description="the enhanced status in those words")
     reply_code: int | None
     reply_host: str | None
+    reply_command: Command | None = Field(description="the SMTP command that was refused")
     believed_status: str | None
     because: str = Field(description="why that status was believed")
 
@@ -44,6 +46,7 @@ class FittingRule(Explained):
     pattern: str | None
     status: tuple[str, ...]
     code: tuple[str, ...]
+    command: tuple[Command, ...]
     file: str
     source: str
     reason: str | None
@@ -113,6 +116,7 @@ def _evidence(reported: ReportedRecipient) -> Evidence:
         reply_status=reply.status if reply else None,
         reply_code=reported.smtp_code,
         reply_host=reply.host if reply else None,
+        reply_command=reply.command if reply else None,
         believed_status=reported.believed_status,
         because=_because(reported),
     )
@@ -143,6 +147,7 @@ def _fitting(rule: Rule, *, decided: bool) -> FittingRule:
         pattern=rule.pattern,
         status=rule.status,
         code=rule.code,
+        command=rule.command,
         file=rule.file.name,
         source=rule.source,
         reason=rule.reason,

@@ -50,7 +50,7 @@ def _repetitions(rule: Rule, ruleset: Ruleset) -> Iterator[str]:
 
 
 def _applies_when(rule: Rule) -> tuple[object, ...]:
-    return rule.provider, rule.pattern, rule.status, rule.code
+    return rule.provider, rule.pattern, rule.status, rule.code, rule.command
 
 
 def _examples_lost(rule: Rule, ruleset: Ruleset) -> Iterator[str]:

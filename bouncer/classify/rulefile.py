@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bouncer.classify.category import BounceClass, Category
+from bouncer.mail.reply import Command
 
 PACKAGED = Path(__file__).parent / "rules"
 
@@ -29,7 +30,7 @@ def _as_tuple(value: object) -> object:
 
 
 Status = Annotated[str, Field(pattern=r"^[245*]\.(\d{1,3}|\*)(\.(\d{1,3}|\*))?$")]
-Code = Annotated[str, Field(pattern=r"^[245](\d\d|\d\*|\*)$")]
+Code = Annotated[str, Field(pattern=r"^[2456](\d\d|\d\*|\*)$")]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -40,7 +41,8 @@ class _Written(BaseModel):
 class RuleEntry(_Written):
     """One rule: when it applies, what it says, a reply that shows it, and where that is known from.
 
-    `pattern` is searched for in the server's words; a rule without one goes by `status` and `code`.
+    `pattern` is searched for in the server's words; a rule without one goes by `status`, `code` and
+    `command`.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -48,6 +50,7 @@ class RuleEntry(_Written):
     pattern: Text | None = None
     status: Annotated[tuple[Status, ...], BeforeValidator(_as_tuple)] = ()
     code: Annotated[tuple[Code, ...], BeforeValidator(_as_tuple)] = ()
+    command: Annotated[tuple[Command, ...], BeforeValidator(_as_tuple)] = ()
     class_: Annotated[BounceClass | None, Field(alias="class")] = None
     examples: Annotated[tuple[Text, ...], Field(min_length=1)]
     source: Text
@@ -55,8 +58,10 @@ class RuleEntry(_Written):
 
     @model_validator(mode="after")
     def _says_when(self) -> "RuleEntry":
-        if not (self.pattern or self.status or self.code):
-            raise ValueError("write a pattern, a status or a code: nothing says when it applies")
+        if not (self.pattern or self.status or self.code or self.command):
+            raise ValueError(
+                "write a pattern, a status, a code or a command: nothing says when it applies"
+            )
         if self.category in _FEEDBACK:
             raise ValueError(f"{self.category} is not a reason for a failed delivery")
         return self

@@ -26,6 +26,7 @@ from bouncer.classify.rulefile import (
 )
 from bouncer.classify.words import words_of
 from bouncer.errors import ConfigurationError
+from bouncer.mail.reply import Command
 from bouncer.reports.report import Kind, Report, ReportedRecipient
 
 _OF_KIND = {
@@ -56,6 +57,7 @@ class Rule:
     pattern: str | None
     status: tuple[str, ...]
     code: tuple[str, ...]
+    command: tuple[Command, ...]
     class_: BounceClass | None
     source: str
     reason: str | None
@@ -64,9 +66,11 @@ class Rule:
     file: Path
 
     def allows(self, said: "Said") -> bool:
-        """Whether its conditions on status and reply code hold."""
-        return (not self.status or any(form in self.status for form in said.statuses)) and (
-            not self.code or any(form in self.code for form in said.codes)
+        """Whether its conditions on status, reply code and command hold."""
+        return (
+            (not self.status or any(form in self.status for form in said.statuses))
+            and (not self.code or any(form in self.code for form in said.codes))
+            and (not self.command or said.command in self.command)
         )
 
 
@@ -89,6 +93,7 @@ class Said:
     words: bytes
     statuses: tuple[str, ...]
     codes: tuple[str, ...]
+    command: Command | None = None
 
 
 class _Scope:
@@ -100,11 +105,16 @@ class _Scope:
         self._patterns = PatternSet([rule.pattern for rule in self.rules if rule.pattern])
         self._by_status: dict[str, list[int]] = {}
         self._by_code: dict[str, list[int]] = {}
+        self._by_command: dict[str, list[int]] = {}
         for number, rule in enumerate(self.rules):
             if rule.pattern:
                 continue
             table, keys = (
-                (self._by_status, rule.status) if rule.status else (self._by_code, rule.code)
+                (self._by_command, rule.command)
+                if rule.command
+                else (self._by_status, rule.status)
+                if rule.status
+                else (self._by_code, rule.code)
             )
             for key in keys:
                 table.setdefault(key, []).append(number)
@@ -125,6 +135,8 @@ class _Scope:
         if self._by_code:
             for form in said.codes:
                 found += self._by_code.get(form, ())
+        if said.command is not None:
+            found += self._by_command.get(said.command, ())
         found.sort()
         return found
 
@@ -259,6 +271,7 @@ def _rule(path: Path, provider: str | None, entry: RuleEntry) -> Rule:
         pattern=entry.pattern,
         status=tuple(map(_whole, entry.status)),
         code=tuple(map(_whole, entry.code)),
+        command=entry.command,
         class_=entry.class_,
         source=entry.source,
         reason=entry.reason,
@@ -282,6 +295,7 @@ def said_of(recipient: ReportedRecipient) -> Said:
         words_of(recipient),
         _status_forms(recipient.believed_status),
         _code_forms(recipient.smtp_code),
+        recipient.reply.command if recipient.reply else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from bouncer.mail.address import clean
 from bouncer.mail.status import status_in
@@ -11,18 +12,31 @@ _MAX_EXAMINED = 64 * 1024
 _MAX_INTRODUCTION = 400
 
 
+class Command(StrEnum):
+    """Which SMTP command was refused; `data` is the command as well as the message behind it."""
+
+    CONNECT = "connect"
+    EHLO = "ehlo"
+    STARTTLS = "starttls"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The remote server's words.
 
     `code` and `status` are what stands in the words (never invented), `text` the words themselves,
-    unfolded onto one line, `host` the server that said them where the report names it.
+    unfolded onto one line, `host` the server that said them and `command` what it refused, where
+    the report names them.
     """
 
     text: str
     code: int | None = None
     status: str | None = None
     host: str | None = None
+    command: Command | None = None
 
 
 _STATUS = r"[245]\.\d{1,3}\.\d{1,3}(?![\d]|\.\d)"
@@ -60,6 +74,35 @@ _INTRODUCTIONS = (
     "server message",
 )  # fmt: skip
 _INTRODUCING = ("error from remote", "did not like our")
+# How sending MTAs name the command: Postfix, Exim, Sendmail and Courier; then qmail.
+_COMMAND = re.compile(
+    r"(?:in (?:reply|response) to|after|>>>)(?: the| pipelined)? \"?"
+    r"((?:end of|sending) (?:data|DATA|message)|initial connection"
+    r"|MAIL|RCPT|DATA|BDAT|EHLO|HELO|LHLO|STARTTLS)\b"
+)
+_COMMAND_WORDS = {
+    "mail": Command.MAIL,
+    "rcpt": Command.RCPT,
+    "data": Command.DATA,
+    "bdat": Command.DATA,
+    "message": Command.DATA,
+    "ehlo": Command.EHLO,
+    "helo": Command.EHLO,
+    "lhlo": Command.EHLO,
+    "starttls": Command.STARTTLS,
+    "connection": Command.CONNECT,
+}
+_NAMING = ("reply to", "response to", "after", ">>>")
+_OF_QMAIL = (
+    ("but greeting failed", Command.CONNECT),
+    ("but my name was rejected", Command.EHLO),
+    ("but sender was rejected", Command.MAIL),
+    ("does not like recipient", Command.RCPT),
+    ("failed on DATA command", Command.DATA),
+    ("failed after I sent the message", Command.DATA),
+)
+# A service that did not even try begins with a code that is none of SMTP's: Mailgun's 605.
+_CODE_OF_SERVICE = re.compile(r"(?P<code>6[0-5]\d)(?= [A-Za-z])(?P<dash>(?!))?(?P<status>(?!))?")
 # The rank of a permanent reply with an enhanced status.
 _CERTAIN = 7
 
@@ -83,21 +126,41 @@ def reply_from(text: str, *, host: str | None = None) -> Reply | None:
         return None
     found = _refusal_in(words)
     if found is None:
-        return Reply(words, None, status_in(words), host or _host_in(words[:_MAX_INTRODUCTION]))
+        introduction = words[:_MAX_INTRODUCTION]
+        return Reply(
+            words, None, status_in(words), host or host_in(introduction), command_in(words)
+        )
     code, at = found.group("code"), found.start("code")
+    command = command_in(words, at)
     status = status_in(found.group("status") or words, 0 if found.group("status") else at)
     if at:
         before = words[max(0, at - _MAX_INTRODUCTION) : at]
-        host = host or _host_in(before)
+        host = host or host_in(before)
         words = words[at:] if _is_introduction(before) else words
         if words.endswith(")") and words.count(")") > words.count("("):
             words = words[:-1]
     if found.group("dash"):
         words = _folded(words, code, status)
-    return Reply(words, int(code), status, host)
+    return Reply(words, int(code), status, host, command)
 
 
-def _host_in(words: str) -> str | None:
+def command_in(words: str, at: int = 0) -> Command | None:
+    """The command that a reply at `at` answers: the last one named before it, else one behind."""
+    if any(naming in words for naming in _NAMING):
+        command = None
+        for found in _COMMAND.finditer(words):
+            if found.start() > at and command is not None:
+                break
+            command = _COMMAND_WORDS[found.group(1).rpartition(" ")[2].lower()]
+        if command is not None:
+            return command
+    if "emote host said" in words:
+        return next((command for phrase, command in _OF_QMAIL if phrase in words), None)
+    return None
+
+
+def host_in(words: str) -> str | None:
+    """The server that a report names as the one that answered."""
     named = _SPEAKER.match(words)
     for pattern in _HOSTS:
         named = named or pattern.search(words)
@@ -112,6 +175,8 @@ def _is_introduction(before: str) -> bool:
 
 
 def _refusal_in(words: str) -> re.Match[str] | None:
+    if words.startswith("6") and (told := _CODE_OF_SERVICE.match(words)):
+        return told
     best, best_rank = None, 0
     for found in _CODE.finditer(words):
         rank = _rank(found, words)

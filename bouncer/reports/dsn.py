@@ -12,7 +12,7 @@ from bouncer.mail.address import address_from_field, address_from_xtext, address
 from bouncer.mail.date import date_from
 from bouncer.mail.html import text_from_html
 from bouncer.mail.message import MAX_TEXT, Message
-from bouncer.mail.reply import Reply, one_line, reply_from
+from bouncer.mail.reply import Command, Reply, command_in, one_line, reply_from
 from bouncer.mail.status import status_in
 from bouncer.reports.about import returned_header
 from bouncer.reports.prose import Prose, split_returned
@@ -65,6 +65,11 @@ _INLINE = re.compile(r"(?mi)^[ \t>|]{0,12}(?:final|original)-recipient[ \t]?:")
 # Where the fields begin that some write into the part for people.
 _STATUS_FIELD = re.compile(r"\n[ \t>]{0,8}(?i:reporting-mta|final-recipient|original-recipient) ?:")
 _REMARK = re.compile(r"\(([^()]{8,400})\)")
+# Where the part for people names the command that was refused.
+_NAMED_COMMAND = re.compile(
+    rb"(?:\(in\s{1,6}reply\s{1,6}to|server\s{1,6}after|>>>)\s{1,6}(?:\w{1,9}\s{1,6}){0,2}?"
+    rb"(?:MAIL|RCPT|DATA|BDAT|data|EHLO|HELO|STARTTLS|connection)\b"
+)
 _FIELD_NAMES = (b"nal-Recipient", b"nal-recipient", b"NAL-RECIPIENT")
 _QUOTE = re.compile(r"(?m)^[ \t]{0,8}[>|][>|\s]{0,8}")
 _ACTIONS = {
@@ -75,6 +80,17 @@ _ACTIONS = {
     "expand": Kind.EXPANDED,
 }
 _KINDS_BY_CLASS = {"5": Kind.BOUNCE, "4": Kind.BOUNCE, "2": Kind.DELIVERY}
+
+_RECEIPT = re.compile(
+    r"(?mi)^[ \t]{0,8}<?([^\s<>]{1,128}@[^\s<>]{1,255})>?\.\.\. (expanded to multiple addresses"
+    r"|relayed; expect no further notifications|successfully delivered|deliverable)\b"
+)
+_RECEIPTS = {
+    "expanded to multiple addresses": Kind.EXPANDED,
+    "relayed; expect no further notifications": Kind.RELAYED,
+    "successfully delivered": Kind.DELIVERY,
+    "deliverable": Kind.DELIVERY,
+}
 
 Group = dict[str, str]
 
@@ -90,8 +106,10 @@ class _Groups:
 def read(message: Message) -> Report | None:
     """The report, where there is a group with a recipient; else None."""
     groups = _groups(message)
-    if groups is None or not groups.recipients:
+    if groups is None:
         return None
+    if not groups.recipients:
+        return _without_groups(message, groups)
     prose = _Human(message, groups.recipients)
     recipients = _distinct(
         [_recipient(group, message, prose) for group in groups.recipients[:MAX_RECIPIENTS]]
@@ -101,6 +119,16 @@ def read(message: Message) -> Report | None:
         message.note("delivery status without recipient")
         return None
     return _report(message, groups.message, found, prose)
+
+
+def _without_groups(message: Message, groups: _Groups) -> Report | None:
+    """A receipt that names its recipients only in the part for people (Sendmail, for lists)."""
+    prose = _Human(message, [])
+    recipients = tuple(
+        ReportedRecipient(kind=_RECEIPTS[words.lower()], recipient=clean(address))
+        for address, words in _RECEIPT.findall(prose.prose.text)[:MAX_RECIPIENTS]
+    )
+    return _report(message, groups.message, recipients, prose) if recipients else None
 
 
 def _report(
@@ -124,11 +152,12 @@ def _report(
 class _Human:
     """The part for people, read only when the fields leave something open."""
 
-    __slots__ = ("_after", "_groups", "_message", "_prose", "_remarks")
+    __slots__ = ("_after", "_commands", "_groups", "_message", "_prose", "_remarks")
 
     def __init__(self, message: Message, groups: list[Group]) -> None:
         self._message = message
         self._groups = groups
+        self._commands: set[Command] | None = None
         self._remarks: dict[str, Reply] | None = None
         self._prose: Prose | None = None
         self._after = ""
@@ -145,6 +174,15 @@ class _Human:
             before, self._after = split_returned(text[: fields.start()] if fields else text)
             self._prose = Prose(before)
         return self._prose
+
+    def command_about(self, address: str, named: list[str], code: int) -> Command | None:
+        """The command that this refusal answered: the only one named, or the one beside it."""
+        if self._commands is None:
+            self._commands = _commands_named(self._message)
+        if len(self._commands) < 2:
+            return next(iter(self._commands), None)
+        said = self.prose.reply_about(address, named)
+        return said.command if said is not None and said.code == code else None
 
     @property
     def remarks(self) -> dict[str, Reply]:
@@ -167,7 +205,7 @@ def _groups(message: Message) -> _Groups | None:
                 message.note("unknown charset")
     if groups.recipients:
         return groups
-    return _inline(message)
+    return _inline(message) or (groups if groups.message else None)
 
 
 def _inline(message: Message) -> _Groups | None:
@@ -319,10 +357,15 @@ def _quoted(group: Group) -> Reply | None:
         if reply is None or reply.text.isdigit():
             # The exit status of a program: Diagnostic-Code: X-Unix; 255
             continue
-        if reply.code is not None:
+        if reply.code is not None and not (reply.code < 300 and _failed(group)):
             return reply
         first = first or reply
-    return first
+    # Sendmail quotes the answer to its QUIT as the reason.
+    return None if first is not None and first.code is not None else first
+
+
+def _failed(group: Group) -> bool:
+    return (_action(group.get("action")) or "").startswith(("fail", "delay"))
 
 
 def _distinct(found: list[ReportedRecipient | None]) -> list[ReportedRecipient]:
@@ -358,12 +401,28 @@ def _completed(
             return None
         address, named = told[0], told
         recipient = replace(recipient, recipient=address)
-    if recipient.kind not in (Kind.BOUNCE, Kind.DELAY) or recipient.reply is not None:
+    if recipient.kind not in (Kind.BOUNCE, Kind.DELAY):
+        return recipient
+    reply = recipient.reply
+    if reply is not None:
+        if reply.command is None and reply.code is not None:
+            command = human.command_about(address, named, reply.code)
+            if command is not None:
+                return replace(recipient, reply=replace(reply, command=command))
         return recipient
     said = human.prose.reply_about(address, named)
     if said is None or (said.code is None and said.status is None):
         said = human.remarks.get(address_key(address), said)
     return recipient if said is None else replace(recipient, reply=said)
+
+
+def _commands_named(message: Message) -> set[Command]:
+    for part in message.parts:
+        if part.type.startswith("text/") and not part.is_returned:
+            found = _NAMED_COMMAND.findall(part.octets(_MAX_FIELD))
+            words = (" ".join(each.decode("latin-1").split()) for each in found)
+            return {command for each in words if (command := command_in(each))}
+    return set()
 
 
 def _remarks(groups: list[Group]) -> dict[str, Reply]:

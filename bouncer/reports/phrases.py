@@ -782,6 +782,13 @@ NO_REASONS = phrases("""
     could not be delivered.
 """)
 
+# Reasons that stand before the addresses they are about, as they are written (KDDI's notices).
+REASONS_BEFORE = (
+    "The user(s) account is disabled.",
+    "The user(s) account is temporarily limited.",
+    "The user(s) account is temporarily over quota.",
+)
+
 CHALLENGES = phrases("""
     please confirm your message
     please confirm your email

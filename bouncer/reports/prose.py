@@ -6,13 +6,14 @@ after the first sign of the returned mail is never looked at.
 """
 
 import re
+from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
 import re2
 
 from bouncer.mail.address import address_key, spans_in, trimmed, unique
-from bouncer.mail.reply import Reply, reply_from
+from bouncer.mail.reply import Reply, command_in, host_in, one_line, reply_from
 from bouncer.reports.phrases import (
     FAILED_ENDINGS,
     FAILED_PAIRS,
@@ -20,11 +21,14 @@ from bouncer.reports.phrases import (
     NO_REASONS,
     OTHERS_PAIRS,
     OTHERS_WORDS,
+    REASONS_BEFORE,
     RETURNED,
 )
+from bouncer.reports.transcript import replies_in
 
 MAX_PROSE = 32 * 1024
 MAX_RECIPIENTS = 500
+MAX_PARAGRAPHS = 3
 
 
 class Position(IntEnum):
@@ -51,12 +55,17 @@ _NUMBERED = re.compile(r"\d{1,3}[.)][ \t]{1,4}[<\"'(]?$")
 _REPLY_AHEAD = re.compile(
     r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
 )
+# What follows a reply of a transcript and is about something else.
+_NEXT_REPLY = re.compile(
+    r"\n[ >\t]{0,8}(?:[245]\d\d[ -]|>>>|<<<|(?:\.\.\. )?while talking to)", re.IGNORECASE
+)
 _ALONE = re.compile(
     r"[>\"')\] \t]{0,8}(?:$|\n|[:;,.(\[<|=-]|mailto|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d)",
     re.IGNORECASE,
 )
 
 
+_BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _ENCLOSING = " \t\n<\"'([:=,;"
 _AROUND_WORDS = ".,;:!?\"'<>[]*-="
 _RETURNED_HEADER = re.compile(
@@ -89,12 +98,13 @@ def split_returned(text: str) -> tuple[str, str]:
 class Prose:
     """What a reporter wrote, and the addresses in it."""
 
-    __slots__ = ("_positions", "mentions", "text")
+    __slots__ = ("_positions", "_told", "mentions", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.mentions = _mentions(text)
         self._positions: list[Position] | None = None
+        self._told: dict[str, Reply] | None = None
 
     @property
     def positions(self) -> list[Position]:
@@ -130,14 +140,26 @@ class Prose:
 
     def reply_about(self, address: str, among: list[str]) -> Reply | None:
         """The words about a recipient; those of the whole text where it is the only one."""
+        reply = self._words_about(address, among)
+        before = next((words for words in REASONS_BEFORE if words in self.text), None)
+        if reply is None or before is None or before in reply.text:
+            return reply
+        return replace(reply, text=f"{before} {reply.text}")
+
+    def _words_about(self, address: str, among: list[str]) -> Reply | None:
         own = address_key(address)
         others = {address_key(other) for other in among} - {own}
+        if told := self._told_in_session(own, alone=not others):
+            return told
         first: Reply | None = None
         for index, mention in enumerate(self.mentions):
             if address_key(mention.address) != own:
                 continue
-            reply = reply_from(self._region(index, others))
+            reply = _reply_in(self._region(index, others))
             if reply is not None and reply.code is not None:
+                if reply.command is None:
+                    command = command_in(self.text[mention.line : mention.start])
+                    return replace(reply, command=command) if command else reply
                 return reply
             first = first or reply
             if not others:
@@ -152,6 +174,15 @@ class Prose:
                 return whole
         return first
 
+    def _told_in_session(self, own: str, *, alone: bool) -> Reply | None:
+        """What a transcript says of an address, or of the local name that is meant by it."""
+        if self._told is None:
+            self._told = replies_in(self.text)
+        if not self._told:
+            return None
+        reply = self._told.get(own)
+        return reply or (self._told.get(own.partition("@")[0]) if alone else None)
+
     def _region(self, index: int, others: set[str]) -> str:
         """From the address to the next recipient's line; the dialogue where a reply leads it."""
         mention = self.mentions[index]
@@ -162,6 +193,8 @@ class Prose:
                 break
         if _REPLY_AHEAD.search(self.text[max(mention.line, start - 340) : mention.start]):
             start = self._session_start(index, others)
+            if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
+                stop = following.start()
         return self.text[start:stop].lstrip(" \t>\"')]:;,.")
 
     def _session_start(self, index: int, others: set[str]) -> int:
@@ -173,6 +206,22 @@ class Prose:
                 line_end = self.text.find("\n", earlier.end, mention.line)
                 return max(talking, line_end + 1 if line_end >= 0 else mention.line)
         return talking if talking >= 0 else mention.line
+
+
+def _reply_in(region: str) -> Reply | None:
+    """The reply of the first paragraphs that have one; what follows it is said to everybody."""
+    begin, reply = 0, None
+    for _ in range(MAX_PARAGRAPHS):
+        blank = _BLANK_LINE.search(region, begin)
+        reply = reply_from(region[begin : blank.start() if blank else None])
+        if reply is not None and reply.code is not None:
+            if begin and reply.host is None:
+                return replace(reply, host=host_in(one_line(region[:begin])))
+            return reply
+        if blank is None:
+            break
+        begin = blank.end()
+    return reply_from(region) if begin else reply
 
 
 def _says_nothing(words: str) -> bool:

@@ -47,7 +47,7 @@ def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
         ('examples = ["550 5.7.1 Your mail was frobnicated"]\n', "", "examples"),
         ('source = "our own experience"', "", "source"),
         ('id = "mine.frobnicated"', 'id = "Mine"', "id"),
-        ("pattern = 'frobnicat(ed|ion)'", "", "write a pattern, a status or a code"),
+        ("pattern = 'frobnicat(ed|ion)'", "", "write a pattern, a status, a code or a command"),
         ("pattern", 'status = "five"\npattern', "status"),
         ("pattern", 'code = "5.5"\npattern', "code"),
         ('"mine.frobnicated"', '"status.1.1"', "the id is taken"),

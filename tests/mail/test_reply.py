@@ -2,7 +2,7 @@
 
 import pytest
 
-from bouncer.mail.reply import MAX_TEXT_BYTES, reply_from
+from bouncer.mail.reply import MAX_TEXT_BYTES, Command, reply_from
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,8 @@ from bouncer.mail.reply import MAX_TEXT_BYTES, reply_from
         ("554 4.4.7 Message expired: 840 minutes.<421 4.4.0 no DNS>", 421, "4.4.0"),
         ("554 <a@b.example>... 550 Host unknown", 550, None),
         ("250 2.1.5 Ok", 250, "2.1.5"),
+        ("605 Not delivering to previously bounced address", 605, None),
+        ("620-1 Elm Street is no reply", None, None),
     ],
 )
 def test_code_and_status_are_those_that_stand_in_the_words(
@@ -78,3 +80,28 @@ def test_words_are_kept_to_their_limit() -> None:
 @pytest.mark.parametrize("nothing", ["", " \r\n\t", "\x00"])
 def test_nothing_is_no_reply(nothing: str) -> None:
     assert reply_from(nothing) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("550 no such user (in reply to RCPT TO command)", Command.RCPT),
+        ("554 spam (in reply to end of DATA command)", Command.DATA),
+        ("554 no (in reply to MAIL FROM command)", Command.MAIL),
+        ("SMTP error from remote mail server after MAIL FROM:<a@b.example>: 553 no", Command.MAIL),
+        ("SMTP error from remote mail server after end of data: 550 spam", Command.DATA),
+        ("SMTP error from remote mail server after pipelined RCPT TO:<x>: 550 no", Command.RCPT),
+        ("SMTP error from remote mail server after initial connection: 554 no", Command.CONNECT),
+        (">>> MAIL From:<a@b.example> <<< 501 bad sender", Command.MAIL),
+        ("mx does not like recipient. Remote host said: 550 no", Command.RCPT),
+        ("mx failed after I sent the message. Remote host said: 554 no", Command.DATA),
+        ("after data came, 550 no such user", None),
+        ("550 no such user", None),
+    ],
+)
+def test_the_command_that_was_refused_is_the_one_the_report_names(
+    words: str, command: Command | None
+) -> None:
+    reply = reply_from(words)
+    assert reply is not None
+    assert reply.command is command
