@@ -1,0 +1,82 @@
+"""Mail bombs at the real door: all are taken, nobody waits for them, memory is given back."""
+
+import threading
+
+from tests.faults import proc
+from tests.faults.clients import KEPT, Client, Load, bounce, percentile
+from tests.faults.conftest import Service
+from tests.faults.scale import Run
+from tests.faults.state import wait_until_read
+from tests.reports.test_bombs import BOMBS
+from tests.servers.bouncer import Bouncer, wait_until
+
+LARGEST = 512 * 2**20  # octets of any process
+WARM_UP = 500  # messages, after which the service has what it keeps
+RECIPIENT = "bomb@bounces.example.com"
+
+
+class Watch:
+    """The largest any process of the service ever was, its readers included."""
+
+    def __init__(self, bouncer: Bouncer) -> None:
+        self.largest = 0
+        self._pid = bouncer.pid
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.05):
+            peaks = [proc.memory(p, "VmHWM") for p in (self._pid, *proc.readers(self._pid))]
+            self.largest = max(self.largest, *peaks)
+
+
+def test_mail_bombs_are_taken_and_hurt_nobody(service: Service) -> None:
+    run = Run("bombs", ci=len(BOMBS), full=10 * len(BOMBS))
+    with service() as bouncer:
+        bouncer.start()
+        with Load(bouncer.smtp_port, 4, count=WARM_UP) as load:
+            load.join()
+        wait_until_read(bouncer)
+        before = proc.memory(bouncer.pid)
+        while run.left:
+            with run.counting(len(BOMBS)):
+                _throw(bouncer, run)
+        _assert_memory_is_given_back(bouncer, before, run)
+
+
+def _throw(bouncer: Bouncer, run: Run) -> None:
+    """One of each, while another client sends its bounces."""
+    already = len(bouncer.events())
+    round_ = run.done
+    beside = Load(bouncer.smtp_port, 1, pause=0.02, make=lambda n: bounce(round_ * 10**6 + n))
+    with Watch(bouncer) as watch, beside as load:
+        for name, make in BOMBS.items():
+            octets = b"X-Round: %d\r\n" % round_ + make().replace(b"\n", b"\r\n")
+            with Client(bouncer.smtp_port) as client:
+                reply = client.send(octets, RECIPIENT)
+            assert reply.startswith(KEPT), f"{name}: {reply}"
+        load.finish()
+        wait_until_read(bouncer, seconds=200)
+    assert not load.refused
+    run.worst(p99_seconds=percentile(load.seconds, 0.99), largest_mib=watch.largest / 2**20)
+    assert watch.largest <= LARGEST, f"{watch.largest / 2**20:.0f} MiB"
+    events = bouncer.events()
+    bombs = {e["id"].rpartition("-")[0] for e in events if e["return_path"] == RECIPIENT}
+    assert len(bombs) == run.done + len(BOMBS)
+    assert len(events) - already >= load.begun + len(BOMBS)
+
+
+def _assert_memory_is_given_back(bouncer: Bouncer, before: int, run: Run) -> None:
+    def grown() -> float:
+        return proc.memory(bouncer.pid) / before - 1
+
+    print(f"bombs: the service grew by {grown():.1%} of {before / 2**20:.0f} MiB")
+    wait_until(lambda: grown() <= 0.10, seconds=60, what=lambda: f"grown by {grown():.1%}")
