@@ -62,7 +62,7 @@ def messages_for(name: str, count: int, connections: int) -> list[list[bytes]]:
     return [
         [
             message.replace(b"nobody@", b"nobody.%d.%d@" % (connection, number)).replace(
-                b"List-Unsubscribe-Post", filler * 8 + b"List-Unsubscribe-Post"
+                b"List-Unsubscribe-Post", filler * 2 + b"List-Unsubscribe-Post"
             )
             for number, message in enumerate(batch)
         ]

@@ -169,7 +169,7 @@ class Inbox:
         except Exception as error:
             if len(finished) <= 1 or isinstance(error, StoreError):
                 raise
-            return [await self.finish(each, now) for each in finished]
+            return await asyncio.gather(*(self.finish(each, now) for each in finished))
         if any(o.stored and f.events for o, f in zip(outcomes, finished, strict=True)):
             self._outbox.waiting.set()
         return outcomes

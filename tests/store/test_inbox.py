@@ -235,3 +235,27 @@ async def test_a_finished_item_is_not_claimed_again(store: Store, state: ItemSta
     [item] = await claimed(store)
     await store.inbox.finish(Finished(item, (), (), state), NOW)
     assert await claimed(store, now=NOW + 10 * LEASE) == []
+
+
+async def test_of_a_batch_only_the_item_at_fault_is_not_finished(store: Store) -> None:
+    for each in many(3):
+        await store.inbox.receive([each])
+    items = await claimed(store)
+    batch = [hard_bounce(item) for item in items]
+    [broken] = batch[1].events
+    batch[1] = replace(batch[1], events=(broken.model_copy(update={"kind": None}),))
+    with pytest.raises(AttributeError):
+        await store.inbox.finish_all(batch, NOW)
+    for finished in (batch[0], batch[2]):
+        assert await store.events.get(finished.events[0].id) == finished.events[0]
+    assert (await store.inbox.counts())[ItemState.READING] == 1
+
+
+async def test_of_a_batch_an_item_that_was_claimed_again_is_left_out(store: Store) -> None:
+    for each in many(2):
+        await store.inbox.receive([each])
+    first, second = (hard_bounce(item) for item in await claimed(store))
+    late = replace(first, item=replace(first.item, claim="another"))
+    outcomes = await store.inbox.finish_all([late, second], NOW)
+    assert [outcome.stored for outcome in outcomes] == [False, True]
+    assert await store.events.get(first.events[0].id) is None
