@@ -32,6 +32,11 @@ _LABEL = re.compile(r"^.{0,60}?\b(?:smtp|e?mail|mailto|rcpt|address|user)=(?=[^=
 _FIELD_TYPE = re.compile(
     r"\s*(?:rfc822|utf-8|unknown|smtp|x400|local|x-[a-z0-9-]{1,30})\s*;\s*", re.I
 )
+# The form that nearly every field has.
+_PLAIN_FIELD = re.compile(
+    r"\s*(?:rfc822\s*;\s*)?<?([a-z0-9][a-z0-9._+-]{0,63}@[a-z0-9.-]{0,254}[a-z0-9])>?\s*$",
+    re.IGNORECASE | re.ASCII,
+)
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -74,6 +79,8 @@ def unique(addresses: Iterable[str]) -> list[str]:
 def trimmed(found: str) -> str:
     """An address without the punctuation of the sentence it was found in."""
     local, _, domain = found.rpartition("@")
+    if local[:1] not in "'`*=" and "=" not in local and domain[-1:] not in ".-_":
+        return found
     if not local.startswith('"'):
         local = _LABEL.sub("", local) or local
         local = local.lstrip("'`*") or local
@@ -88,6 +95,9 @@ def address_from_field(value: str) -> str | None:
     `utf-8` types carry \\x{HEX} (RFC 6533 section 3). What is no address at all, a local name for
     instance, is returned as it stands: it is what the report says.
     """
+    plain = _PLAIN_FIELD.match(value)
+    if plain is not None:
+        return plain.group(1)
     typed = _FIELD_TYPE.match(value)
     kind = typed.group(0).strip(" \t;").lower() if typed else ""
     text = value[typed.end() :] if typed else value

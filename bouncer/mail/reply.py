@@ -92,7 +92,6 @@ _COMMAND_WORDS = {
     "starttls": Command.STARTTLS,
     "connection": Command.CONNECT,
 }
-_NAMING = ("reply to", "response to", "after", ">>>")
 _OF_QMAIL = (
     ("but greeting failed", Command.CONNECT),
     ("but my name was rejected", Command.EHLO),
@@ -146,7 +145,7 @@ def reply_from(text: str, *, host: str | None = None) -> Reply | None:
 
 def command_in(words: str, at: int = 0) -> Command | None:
     """The command that a reply at `at` answers: the last one named before it, else one behind."""
-    if any(naming in words for naming in _NAMING):
+    if "after" in words or ">>>" in words or "reply to" in words or "response to" in words:
         command = None
         for found in _COMMAND.finditer(words):
             if found.start() > at and command is not None:
@@ -161,9 +160,11 @@ def command_in(words: str, at: int = 0) -> Command | None:
 
 def host_in(words: str) -> str | None:
     """The server that a report names as the one that answered."""
-    named = _SPEAKER.match(words)
-    for pattern in _HOSTS:
-        named = named or pattern.search(words)
+    named = _SPEAKER.match(words) if " like" in words or " failed after" in words else None
+    if named is None and "ost" in words:
+        named = _HOSTS[0].search(words)
+    if named is None and "[" in words:
+        named = _HOSTS[1].search(words)
     return named.group(1) if named else None
 
 

@@ -12,6 +12,10 @@ from bouncer.mail.message import Message
 
 _MAX_VALUE = 4096
 _HEADER_LINE = re.compile(r"(?m)^[> \t]{0,8}[A-Z][A-Za-z-]{1,40}:")
+# `Name <local@domain>` and the bare address, without anything that needs a second look.
+_PLAIN_AUTHOR = re.compile(
+    r"(?:[^<>@]{0,200}<)?[A-Za-z0-9._+-]{1,64}@([A-Za-z0-9.-]{0,254}[A-Za-z0-9])>?$"
+)
 _QUOTED = re.compile(r"(?m)^[> \t]{1,8}(?=[A-Z])")
 
 
@@ -22,11 +26,15 @@ class ReturnedHeader:
 
     def __init__(self, block: bytes) -> None:
         self._block = block
-        self._lowered = block.lower()
+        self._lowered: bytes | None = None
 
-    def value(self, name: bytes) -> str | None:
-        """A header, decoded and unfolded."""
-        at = self._lowered.find(b"\n" + name + b":")
+    def value(self, name: bytes, written: bytes = b"") -> str | None:
+        """A header, decoded and unfolded. `written`: how nearly everybody writes its name."""
+        at = self._block.find(b"\n" + written + b":") if written else -1
+        if at < 0:
+            if self._lowered is None:
+                self._lowered = self._block.lower()
+            at = self._lowered.find(b"\n" + name + b":")
         if at < 0:
             return None
         begin = at + len(name) + 2
@@ -42,14 +50,19 @@ class ReturnedHeader:
     @property
     def message_id(self) -> str | None:
         """The message id, without its brackets."""
-        value = self.value(b"message-id")
+        value = self.value(b"message-id", b"Message-ID")
         return clean(value.split(" ")[0].strip("<>"))[:998] or None if value else None
 
     @property
     def from_domain(self) -> str | None:
         """The domain of the author's address."""
-        value = self.value(b"from")
-        found = addresses_in(value) if value else []
+        value = self.value(b"from", b"From")
+        if not value:
+            return None
+        plain = _PLAIN_AUTHOR.match(value)
+        if plain is not None:
+            return plain.group(1).lower()
+        found = addresses_in(value)
         return domain_of(found[-1]) if found else None
 
     @property

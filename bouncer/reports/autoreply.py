@@ -48,8 +48,9 @@ def read(message: Message) -> Report | None:
 
 def read_challenge(message: Message) -> Report | None:
     """The report of a service that is known for challenges, whatever form it gives them."""
-    author = message.header("from") or ""
-    if not (message.root.fields.keys() & _CHALLENGE_MARKS or _CHALLENGERS.search(author)):
+    if _CHALLENGE_MARKS.isdisjoint(message.root.fields) and not (
+        "@" in (author := message.header("from") or "") and _CHALLENGERS.search(author)
+    ):
         return None
     return _report(message, Format.CHALLENGE, Kind.CHALLENGE) if _is_challenge(message) else None
 

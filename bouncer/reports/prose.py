@@ -29,6 +29,7 @@ from bouncer.reports.transcript import replies_in
 MAX_PROSE = 32 * 1024
 MAX_RECIPIENTS = 500
 MAX_PARAGRAPHS = 3
+MAX_REGION = 8 * 1024
 
 
 class Position(IntEnum):
@@ -65,6 +66,8 @@ _ALONE = re.compile(
 )
 
 
+# Without these there is neither a reply code nor an enhanced status.
+_DIGITS = re.compile(r"[2456](?:\d\d|\.\d)")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _ENCLOSING = " \t\n<\"'([:=,;"
 _AROUND_WORDS = ".,;:!?\"'<>[]*-="
@@ -152,10 +155,12 @@ class Prose:
         if told := self._told_in_session(own, alone=not others):
             return told
         first: Reply | None = None
+        start = 0
         for index, mention in enumerate(self.mentions):
             if address_key(mention.address) != own:
                 continue
-            reply = _reply_in(self._region(index, others))
+            start, region = self._region(index, others)
+            reply = _reply_in(region)
             if reply is not None and reply.code is not None:
                 if reply.command is None:
                     command = command_in(self.text[mention.line : mention.start])
@@ -164,8 +169,10 @@ class Prose:
             first = first or reply
             if not others:
                 break
-        if not others:
-            whole = reply_from(self.text)
+        if not others and (
+            first is None or _says_nothing(first.text) or _DIGITS.search(self.text, 0, start)
+        ):
+            whole = reply_from(self.text[:MAX_REGION])
             if whole is not None and (
                 first is None
                 or whole.code
@@ -183,7 +190,7 @@ class Prose:
         reply = self._told.get(own)
         return reply or (self._told.get(own.partition("@")[0]) if alone else None)
 
-    def _region(self, index: int, others: set[str]) -> str:
+    def _region(self, index: int, others: set[str]) -> tuple[int, str]:
         """From the address to the next recipient's line; the dialogue where a reply leads it."""
         mention = self.mentions[index]
         stop, start = len(self.text), mention.end
@@ -195,7 +202,7 @@ class Prose:
             start = self._session_start(index, others)
             if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
                 stop = following.start()
-        return self.text[start:stop].lstrip(" \t>\"')]:;,.")
+        return start, self.text[start : min(stop, start + MAX_REGION)].lstrip(" \t>\"')]:;,.")
 
     def _session_start(self, index: int, others: set[str]) -> int:
         """Where the dialogue begins that ends with the reporter's own reply about the address."""
@@ -210,9 +217,17 @@ class Prose:
 
 def _reply_in(region: str) -> Reply | None:
     """The reply of the first paragraphs that have one; what follows it is said to everybody."""
-    begin, reply = 0, None
+    begin = 0
     for _ in range(MAX_PARAGRAPHS):
+        digits = _DIGITS.search(region, begin)
+        if digits is None:
+            break
         blank = _BLANK_LINE.search(region, begin)
+        while blank and blank.end() <= digits.start():
+            begin = blank.end()
+            blank = _BLANK_LINE.search(region, begin)
+        if blank is None and not begin:
+            break
         reply = reply_from(region[begin : blank.start() if blank else None])
         if reply is not None and reply.code is not None:
             if begin and reply.host is None:
@@ -221,7 +236,7 @@ def _reply_in(region: str) -> Reply | None:
         if blank is None:
             break
         begin = blank.end()
-    return reply_from(region) if begin else reply
+    return reply_from(region)
 
 
 def _says_nothing(words: str) -> bool:

@@ -27,11 +27,12 @@ _ABOUT = {
 
 def read(message: Message) -> Report | None:
     """The report of a notification in the text part."""
-    text = message.root.text if message.root.type == "text/plain" else ""
-    begin = text[:512].lstrip()
-    if not begin.startswith("{") or ("otificationType" not in text and "eventType" not in text):
+    if message.root.type != "text/plain":
         return None
-    notice = _notice(text[:_MAX_JSON])
+    text = message.root.head
+    if not text[:512].lstrip().startswith("{") or ("otificationType" not in text and "eventType" not in text):
+        return None
+    notice = _notice(message.root.text[:_MAX_JSON])
     kind = notice.get("notificationType") or notice.get("eventType")
     if kind not in _ABOUT:
         return None
