@@ -1,10 +1,12 @@
 """The store, opened by its URL: one facade over its subjects, the same on both databases."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
@@ -27,6 +29,7 @@ from bouncer.store.statements import Insert
 from bouncer.store.stored import Stored
 from bouncer.store.suppressions import Suppressions
 
+_LOOK_SECONDS = 0.25
 _LEAST_RESERVE = 256 * 2**20
 _MOST_RESERVE = 2 * 2**30
 _EXPIRED_AT_ONCE = 200  # rows in one transaction: receiving must not wait for more
@@ -60,6 +63,8 @@ class Store:
     ) -> None:
         self.database = database
         self._reserve_bytes = reserve_bytes
+        self._looked_at = -math.inf
+        self._has_room = True
         self.outbox = Outbox(database, subscribers)
         self.suppressions = Suppressions(database, self.outbox)
         self.inbox = Inbox(database, self.suppressions, self.outbox, self.has_room)
@@ -120,7 +125,15 @@ class Store:
         return disk[0] if disk else None
 
     def has_room(self) -> bool:
-        """Whether the disk has more room than the reserve, which is kept to be able to delete."""
+        """Whether the disk has more room than the reserve, which is kept to be able to delete.
+
+        Asked for each message, looked up four times a second.
+        """
+        if monotonic() > self._looked_at + _LOOK_SECONDS:
+            self._looked_at, self._has_room = monotonic(), self._is_roomy()
+        return self._has_room
+
+    def _is_roomy(self) -> bool:
         disk = self.database.disk()
         if disk is None:
             return True
