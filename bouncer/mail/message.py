@@ -20,6 +20,7 @@ MAX_PARTS = 1000
 MAX_TEXT = 1024 * 1024
 MAX_HEAD = 64 * 1024
 MAX_BOUNDARY = 70
+_SMALL_HEADER = 160
 
 # A header with its continuation lines, or a line that is none.
 _FIELD = re.compile(rb"^(?:([!-9;-~]++)[ \t]*+:[ \t]*(.*(?:\n[ \t].*)*)|(.+))", re.MULTILINE)
@@ -123,8 +124,9 @@ class Part:
 
     def _decoded(self, octets: bytes) -> str:
         value = self.fields.get(b"content-type")
-        charset = parameter(value[0], b"charset") if value else None
-        text, self.charset_known = text_from(octets, charset.decode("latin-1") if charset else None)
+        text, self.charset_known = text_from(
+            octets, _charset_of(value[0][:1000]) if value else None
+        )
         return text
 
     def header_block(self) -> bytes:
@@ -284,6 +286,10 @@ class Message:
         stop = octets.find(b"\n\n", start, end)
         body = end if stop < 0 else stop + 2
         block_end = end if stop < 0 else stop
+        if in_multipart and block_end - start <= _SMALL_HEADER:
+            known = _small_header(octets[start:block_end])
+            if known is not None:
+                return known, body
         if block_end - start > MAX_HEADER_BLOCK:
             self.note("header too large")
             block_end = start + MAX_HEADER_BLOCK
@@ -317,6 +323,20 @@ class Message:
         return True
 
 
+@lru_cache(maxsize=512)
+def _small_header(block: bytes) -> Fields | None:
+    """The header of a part, in words that come again and again; None if a line of it is stray.
+
+    The same fields go to every part that has them: nobody changes the header of a part.
+    """
+    fields: Fields = {}
+    for name, value, stray in _FIELD.findall(block):
+        if stray:
+            return None
+        fields.setdefault(name.lower(), []).append(value)
+    return fields
+
+
 def _after_mbox_line(octets: bytes) -> tuple[int, bytes | None]:
     """Where the header begins, and the sender an mbox `From ` line names."""
     start = len(octets) - len(octets.lstrip(b"\n"))
@@ -331,6 +351,12 @@ def _after_mbox_line(octets: bytes) -> tuple[int, bytes | None]:
 def _type_of(value: bytes) -> str:
     found = _TYPE.match(value)
     return found.group(1).decode("latin-1").lower() if found else "text/plain"
+
+
+@lru_cache(maxsize=256)
+def _charset_of(content_type: bytes) -> str | None:
+    said = parameter(content_type, b"charset")
+    return said.decode("latin-1") if said else None
 
 
 def parameter(value: bytes, name: bytes) -> bytes | None:

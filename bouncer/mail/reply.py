@@ -80,7 +80,8 @@ _COMMAND = re.compile(
     r"((?:end of|sending) (?:data|DATA|message)|initial connection"
     r"|MAIL|RCPT|DATA|BDAT|EHLO|HELO|LHLO|STARTTLS)\b"
 )
-_COMMAND_WORDS = {
+# The words that name a command.
+COMMANDS = {
     "mail": Command.MAIL,
     "rcpt": Command.RCPT,
     "data": Command.DATA,
@@ -150,7 +151,7 @@ def command_in(words: str, at: int = 0) -> Command | None:
         for found in _COMMAND.finditer(words):
             if found.start() > at and command is not None:
                 break
-            command = _COMMAND_WORDS[found.group(1).rpartition(" ")[2].lower()]
+            command = COMMANDS[found.group(1).rpartition(" ")[2].lower()]
         if command is not None:
             return command
     if "emote host said" in words:

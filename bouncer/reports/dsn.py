@@ -12,7 +12,7 @@ from bouncer.mail.address import address_from_field, address_from_xtext, address
 from bouncer.mail.date import date_from
 from bouncer.mail.html import text_from_html
 from bouncer.mail.message import MAX_TEXT, Message
-from bouncer.mail.reply import Command, Reply, command_in, one_line, reply_from
+from bouncer.mail.reply import COMMANDS, Command, Reply, one_line, reply_from
 from bouncer.mail.status import status_in
 from bouncer.reports.about import returned_header
 from bouncer.reports.prose import Prose, split_returned
@@ -65,10 +65,11 @@ _INLINE = re.compile(r"(?mi)^[ \t>|]{0,12}(?:final|original)-recipient[ \t]?:")
 # Where the fields begin that some write into the part for people.
 _STATUS_FIELD = re.compile(r"\n[ \t>]{0,8}(?i:reporting-mta|final-recipient|original-recipient) ?:")
 _REMARK = re.compile(r"\(([^()]{8,400})\)")
-# Where the part for people names the command that was refused.
+# Where the part for people names the command that was refused: Postfix, Exim, Sendmail.
+_COMMAND_MARKS = (b"(in", b" after", b">>>")
 _NAMED_COMMAND = re.compile(
-    rb"(?:\(in\s{1,6}reply\s{1,6}to|server\s{1,6}after|>>>)\s{1,6}(?:\w{1,9}\s{1,6}){0,2}?"
-    rb"(?:MAIL|RCPT|DATA|BDAT|data|EHLO|HELO|STARTTLS|connection)\b"
+    rb"(?:\(in\s{1,6}reply\s{1,6}to| after|>>>)\s{1,6}(?:[a-z]{1,9}\s{1,6}){0,2}?"
+    rb"(MAIL|RCPT|DATA|BDAT|data|EHLO|HELO|STARTTLS|connection)\b"
 )
 _FIELD_NAMES = (b"nal-Recipient", b"nal-recipient", b"NAL-RECIPIENT")
 _QUOTE = re.compile(r"(?m)^[ \t]{0,8}[>|][>|\s]{0,8}")
@@ -175,12 +176,20 @@ class _Human:
             self._prose = Prose(before)
         return self._prose
 
-    def command_about(self, address: str, named: list[str], code: int) -> Command | None:
-        """The command that this refusal answered: the only one named, or the one beside it."""
+    @property
+    def commands(self) -> set[Command]:
+        """The commands that were refused, of whomever."""
         if self._commands is None:
             self._commands = _commands_named(self._message)
-        if len(self._commands) < 2:
-            return next(iter(self._commands), None)
+        return self._commands
+
+    @property
+    def only_command(self) -> Command | None:
+        """The one command that was refused, where it is one."""
+        return next(iter(self.commands)) if len(self.commands) == 1 else None
+
+    def command_about(self, address: str, named: list[str], code: int) -> Command | None:
+        """Of several commands the one that this refusal answered."""
         said = self.prose.reply_about(address, named)
         return said.command if said is not None and said.code == code else None
 
@@ -295,6 +304,10 @@ def _recipient(group: Group, message: Message, prose: "_Human") -> ReportedRecip
         message.note("recipient not named in its group")
     status = _status(group, message)
     reply = _quoted(group)
+    if reply is not None and reply.code is not None and reply.command is None:
+        command = prose.only_command
+        if command is not None:
+            reply = Reply(reply.text, reply.code, reply.status, reply.host, command)
     attempt, until = group.get("last-attempt-date"), group.get("will-retry-until")
     return ReportedRecipient(
         kind=_kind(group.get("action"), status, reply, message),
@@ -405,7 +418,7 @@ def _completed(
         return recipient
     reply = recipient.reply
     if reply is not None:
-        if reply.command is None and reply.code is not None:
+        if reply.command is None and reply.code is not None and len(human.commands) > 1:
             command = human.command_about(address, named, reply.code)
             if command is not None:
                 return replace(recipient, reply=replace(reply, command=command))
@@ -417,12 +430,19 @@ def _completed(
 
 
 def _commands_named(message: Message) -> set[Command]:
-    for part in message.parts:
-        if part.type.startswith("text/") and not part.is_returned:
-            found = _NAMED_COMMAND.findall(part.octets(_MAX_FIELD))
-            words = (" ".join(each.decode("latin-1").split()) for each in found)
-            return {command for each in words if (command := command_in(each))}
-    return set()
+    """The commands that the first part for people names."""
+    named: set[Command] = set()
+    part = next(
+        (p for p in message.parts if p.type.startswith("text/") and not p.is_returned), None
+    )
+    octets = part.octets(_MAX_FIELD) if part is not None else b""
+    for mark in _COMMAND_MARKS:
+        at = octets.find(mark)
+        while at >= 0:
+            if found := _NAMED_COMMAND.match(octets, at):
+                named.add(COMMANDS[found.group(1).decode().lower()])
+            at = octets.find(mark, at + 3)
+    return named
 
 
 def _remarks(groups: list[Group]) -> dict[str, Reply]:

@@ -30,7 +30,9 @@ def read(message: Message) -> Report | None:
     if message.root.type != "text/plain":
         return None
     text = message.root.head
-    if not text[:512].lstrip().startswith("{") or ("otificationType" not in text and "eventType" not in text):
+    if not text[:512].lstrip().startswith("{") or (
+        "otificationType" not in text and "eventType" not in text
+    ):
         return None
     notice = _notice(message.root.text[:_MAX_JSON])
     kind = notice.get("notificationType") or notice.get("eventType")
