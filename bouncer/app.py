@@ -28,6 +28,7 @@ from bouncer.dnsbl import monitor
 from bouncer.errors import ConfigurationError, ReaderDied, StoreUnavailable
 from bouncer.gauges import Gauges
 from bouncer.ingest import certificate, smtp
+from bouncer.memory import return_large_blocks
 from bouncer.metrics import Metrics
 from bouncer.reader import ReaderLimits, ReaderPool
 from bouncer.records import Subscriber
@@ -90,6 +91,7 @@ async def serve(
     `reload` gives the configuration again, on SIGHUP and when `file`, a rule file or a certificate
     changes; it raises ConfigurationError for one that cannot be used, and the old one stays.
     """
+    return_large_blocks()
     stop, changes = Stop(), Changes(file)
     loop = asyncio.get_running_loop()
     handlers = {

@@ -26,6 +26,7 @@ from bouncer.classify import rules
 from bouncer.errors import ReaderDied
 from bouncer.events import Source
 from bouncer.explaining import Explanation, explain_arrival
+from bouncer.memory import return_large_blocks
 from bouncer.reading import Arrival, Domains, Reading, read_arrival
 from bouncer.records import InboxItem, MediaType
 
@@ -216,6 +217,7 @@ def main() -> None:
     """The process itself: settings first, then batches until the pipe closes."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the pipe's end is what stops a reader
+    return_large_blocks()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     settings = json.loads(_receive(source))
     ruleset = rules.load([Path(directory) for directory in settings["rules"]])

@@ -11,7 +11,7 @@ from tests.reports.test_bombs import BOMBS
 from tests.servers.bouncer import Bouncer, wait_until
 
 LARGEST = 512 * 2**20  # octets of any process
-WARM_UP = 500  # messages, after which the service has what it keeps
+WARM_UP = 60  # of a MiB each: after them the caches of the store are as large as they may be
 RECIPIENT = "bomb@bounces.example.com"
 
 
@@ -42,7 +42,7 @@ def test_mail_bombs_are_taken_and_hurt_nobody(service: Service) -> None:
     run = Run("bombs", ci=len(BOMBS), full=10 * len(BOMBS))
     with service() as bouncer:
         bouncer.start()
-        with Load(bouncer.smtp_port, 4, count=WARM_UP) as load:
+        with Load(bouncer.smtp_port, 4, count=WARM_UP, make=large) as load:
             load.join()
         wait_until_read(bouncer)
         before = proc.memory(bouncer.pid)
@@ -50,6 +50,10 @@ def test_mail_bombs_are_taken_and_hurt_nobody(service: Service) -> None:
             with run.counting(len(BOMBS)):
                 _throw(bouncer, run)
         _assert_memory_is_given_back(bouncer, before, run)
+
+
+def large(number: int) -> bytes:
+    return b"X-Number: %d\r\n\r\n" % number + b"as large as mail may well be\r\n" * 35_000
 
 
 def _throw(bouncer: Bouncer, run: Run) -> None:
