@@ -1,6 +1,8 @@
 # make run    installs what is locked and starts bouncer
 # make test   the same set-up, then every test
 # make check  what CI runs: format, lint, types, import contract, tests
+# make faults SCALE=full   every fault run at its full figure, which takes hours; stop it, call it
+#             again, and it goes on where it was (.faults/)
 # It needs Python 3.11 or newer with pip, make and git, and writes only to .venv.
 
 # The first that runs, is new enough, and has pip.
@@ -10,7 +12,7 @@ BIN := .venv/bin
 # pip works on another environment, so neither ensurepip nor leave to change the system is needed.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q
 
-.PHONY: run test check lint format docs lock clean
+.PHONY: run test faults check lint format docs lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/run
@@ -18,6 +20,10 @@ run: .venv/run
 
 test: .venv/dev
 	$(BIN)/pytest $(TESTS)
+
+SCALE ?= ci
+faults: .venv/dev
+	FAULTS_SCALE=$(SCALE) $(BIN)/pytest -s $(or $(TESTS),tests/faults)
 
 check: lint test
 
