@@ -1,7 +1,7 @@
 """Where connections are accepted: every one is handed on as a bare socket, and none ends us.
 
 Not `loop.create_server`: it makes a transport of a connection before anybody may refuse it, and
-uvloop's stops listening for good, without a word, when the process is out of file descriptors.
+when the process is out of file descriptors uvloop's cuts all who wait, or stops listening for good.
 """
 
 import asyncio

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import socket
-import ssl
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from bouncer.ingest.door import Door
 from bouncer.metrics import Metrics
 from bouncer.records import digest_of
 from bouncer.store.store import Store
-from tests.ingest.client import Client, trusting, until
+from tests.ingest.client import Client, until
 from tests.ingest.conftest import Opening
 from tests.ingest.inbox import MemoryInbox
 
@@ -169,18 +168,6 @@ async def test_a_broken_certificate_stops_no_mail(
         assert (await client.ask("STARTTLS")).startswith("454 4.7.0 ")
         assert (await sends(client)).startswith("250 ")
     assert sample(metrics, "tls_certificate_expiry_timestamp_seconds") == 0
-
-
-async def test_tls_below_1_2_is_refused(door: Opening, certificate: Tls) -> None:
-    async with door(MemoryInbox(), tls=certificate) as opened:
-        client = await greeted(opened)
-        await client.ask("STARTTLS")
-        old = trusting()
-        old.set_ciphers("ALL:@SECLEVEL=0")
-        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
-            old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            await asyncio.get_running_loop().start_tls(client.transport, client, old)
 
 
 async def test_a_port_that_is_taken_is_a_fault_of_the_configuration(
