@@ -6,7 +6,7 @@ all, and docs/events.md is made from it. Fields follow RFC 3464 where it has a w
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -75,6 +75,20 @@ class Event(Published):
     ruleset: str
     received_at: AwareDatetime
     defects: tuple[str, ...] = ()
+
+    @classmethod
+    def of_ours(cls, **values: Any) -> Self:
+        """An event of values that need no validation: every field must be given.
+
+        What `model_construct` does, at a sixth of its cost: it looks for aliases and defaults.
+        """
+        event = cls.__new__(cls)
+        set_ = object.__setattr__
+        set_(event, "__dict__", values)
+        set_(event, "__pydantic_fields_set__", set(values))
+        set_(event, "__pydantic_extra__", None)
+        set_(event, "__pydantic_private__", None)
+        return event
 
 
 class SuppressionReason(StrEnum):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bouncer.classify.rules import Ruleset
-from bouncer.events import MAX_DIAGNOSTIC_BYTES, Event, Source
+from bouncer.events import MAX_DIAGNOSTIC_BYTES, Event, Source, Trust
 from bouncer.mail.address import domain_of
 from bouncer.records import MediaType, event_id
 from bouncer.reports.read import read
@@ -108,7 +108,7 @@ def _event(
 ) -> Event:
     verdict = rules.judge(report, reported)
     reply = reported.reply
-    return Event.model_construct(  # every value is one of ours: nothing to validate
+    return Event.of_ours(
         id=event_id(arrival.id, position),
         kind=reported.kind,
         class_=verdict.class_,
@@ -131,6 +131,8 @@ def _event(
         return_path=arrival.recipient or None,
         envelope_id=report.envelope_id,
         message_id=report.message_id,
+        tag=None,
+        trust=Trust.UNVERIFIED,
         source=arrival.source,
         format=report.format,
         rule=verdict.rule,
@@ -141,6 +143,8 @@ def _event(
 
 
 def _bounded(text: str) -> str:
+    if len(text) * 4 <= MAX_DIAGNOSTIC_BYTES:
+        return text
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= MAX_DIAGNOSTIC_BYTES:
         return text

@@ -45,6 +45,8 @@ _RETURNED_TYPES = {
 _OF_A_MESSAGE = {b"received", b"message-id", b"return-path", b"dkim-signature"}
 
 Fields = dict[bytes, list[bytes]]
+# The fields of a part, its type, and whether that is one of a returned mail.
+_Header = tuple[Fields, str, bool]
 
 
 def unfolded_lines(octets: bytes) -> bytes:
@@ -72,20 +74,15 @@ class Part:
         "type",
     )
 
-    def __init__(
-        self, octets: bytes, fields: Fields, body: int, end: int, kind: str, *, is_root: bool
-    ) -> None:
+    def __init__(self, octets: bytes, said: _Header, body: int, end: int, *, is_root: bool) -> None:
         self._octets = octets
         self._text: str | None = None
-        self.fields = fields
+        self.fields, self.type, is_returned = said
         self.body = body
         self.end = end
-        self.type = kind
         self.charset_known = True
         # The mail the report is about, whole or its header.
-        self.is_returned = not is_root and (
-            kind in _RETURNED_TYPES or (kind.startswith("text/") and _is_returned_text(fields))
-        )
+        self.is_returned = is_returned and not is_root
 
     def octets(self, limit: int = MAX_TEXT) -> bytes:
         """The body without its transfer encoding, no more of it than `limit`."""
@@ -274,10 +271,13 @@ class Message:
             yield begin, stop
 
     def _part_at(self, start: int, end: int, *, in_multipart: bool) -> Part:
+        octets = self.octets
+        if in_multipart:
+            stop = octets.find(b"\n\n", start, min(end, start + _SMALL_HEADER))
+            if stop > start and (known := _small_header(octets[start:stop])) is not None:
+                return Part(octets, known, stop + 2, end, is_root=False)
         fields, body = self._header(start, end, in_multipart=in_multipart)
-        value = fields.get(b"content-type")
-        kind = _type_of(value[0].partition(b";")[0][:200]) if value else "text/plain"
-        return Part(self.octets, fields, min(body, end), end, kind, is_root=not in_multipart)
+        return Part(octets, _said_by(fields), min(body, end), end, is_root=not in_multipart)
 
     def _header(self, start: int, end: int, *, in_multipart: bool) -> tuple[Fields, int]:
         octets = self.octets
@@ -286,10 +286,6 @@ class Message:
         stop = octets.find(b"\n\n", start, end)
         body = end if stop < 0 else stop + 2
         block_end = end if stop < 0 else stop
-        if in_multipart and block_end - start <= _SMALL_HEADER:
-            known = _small_header(octets[start:block_end])
-            if known is not None:
-                return known, body
         if block_end - start > MAX_HEADER_BLOCK:
             self.note("header too large")
             block_end = start + MAX_HEADER_BLOCK
@@ -324,7 +320,7 @@ class Message:
 
 
 @lru_cache(maxsize=512)
-def _small_header(block: bytes) -> Fields | None:
+def _small_header(block: bytes) -> _Header | None:
     """The header of a part, in words that come again and again; None if a line of it is stray.
 
     The same fields go to every part that has them: nobody changes the header of a part.
@@ -334,7 +330,14 @@ def _small_header(block: bytes) -> Fields | None:
         if stray:
             return None
         fields.setdefault(name.lower(), []).append(value)
-    return fields
+    return _said_by(fields)
+
+
+def _said_by(fields: Fields) -> _Header:
+    value = fields.get(b"content-type")
+    kind = _type_of(value[0].partition(b";")[0][:200]) if value else "text/plain"
+    is_text = kind.startswith("text/")
+    return fields, kind, kind in _RETURNED_TYPES or (is_text and _is_returned_text(fields))
 
 
 def _after_mbox_line(octets: bytes) -> tuple[int, bytes | None]:

@@ -30,8 +30,8 @@ _CHALLENGERS = re.compile(
     re.IGNORECASE,
 )
 _UNSUBSCRIBE_SUBJECT = re.compile(
-    r"^\s*(?:re:\s*)?(?:list-?)?(?:unsubscribe|abmelden|désabonner|désinscription|darse de baja)"
-    r"\s*[.!]?\s*$|^\s*unsubscribe[:= ]\S{1,200}\s*$",
+    r"\s*(?:re:\s*)?(?:list-?)?(?:unsubscribe|abmelden|désabonner|désinscription|darse de baja)"
+    r"\s*[.!]?\s*$|\s*unsubscribe[:= ]\S{1,200}\s*$",
     re.IGNORECASE,
 )
 _IDS = re.compile(r"<([^<>\s]{3,900})>")
@@ -60,7 +60,7 @@ def read_unsubscribe(message: Message) -> Report | None:
     if b"x-apple-unsubscribe" in message.root.fields:
         return _report(message, Format.UNSUBSCRIBE, Kind.UNSUBSCRIBE)
     subject = message.header("subject") or ""
-    if not _UNSUBSCRIBE_SUBJECT.search(subject) or b"list-id" in message.root.fields:
+    if not _UNSUBSCRIBE_SUBJECT.match(subject) or b"list-id" in message.root.fields:
         return None
     if any(part.type == "text/html" and part.end - part.body > 4000 for part in message.parts):
         return None
