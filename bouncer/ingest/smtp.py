@@ -211,8 +211,12 @@ class SmtpSession(SMTP):
             self._stop_arriving()
 
     def _stop_arriving(self) -> None:
-        """Nothing is lost with a client that we wait for before it can say anything."""
-        if self.transport is None and not self._over and self._handler_coroutine is not None:
+        """Nothing is lost with a client that we wait for before it can say anything.
+
+        One that need not say anything is greeted in a moment, and sent away with a reply.
+        """
+        waited_for = self._proxy or self._encrypted
+        if waited_for and self.transport is None and not self._over and self._handler_coroutine:
             self._outcome = Outcome.SHUTDOWN
             self._handler_coroutine.cancel()
         elif self._verb == "starttls" and self.transport is not None:

@@ -54,6 +54,7 @@ def test_below_its_reserve_the_service_takes_nothing_more_and_forgets_on_demand(
         kept = _send(bouncer, range(20), KEPT)
         wait_until_read(bouncer)
         ballast = leave_free(small_disk, RESERVE // 2)
+        wait_until(lambda: not bouncer.ready())  # it looks four times a second
         _send(bouncer, range(20, 40), FULL)
         _assert_not_ready_but_alive(bouncer)
         gone = bouncer.http.delete(f"/v1/suppressions/{address(0)}")
