@@ -1,5 +1,6 @@
 # make run    installs what is locked and starts bouncer
 # make test   the same set-up, then every test
+# make fuzz   a hundred thousand mutated reports and twenty thousand spoilt SMTP sessions
 # make check  what CI runs: format, lint, types, import contract, tests
 # make faults SCALE=full   every fault run at its full figure, which takes hours; stop it, call it
 #             again, and it goes on where it was (.faults/)
@@ -24,6 +25,11 @@ test: .venv/dev
 SCALE ?= ci
 faults: .venv/dev
 	FAULTS_SCALE=$(SCALE) $(BIN)/pytest -s $(or $(TESTS),tests/faults)
+
+fuzz: export FUZZ_MUTANTS ?= 100000
+fuzz: export FUZZ_SESSIONS ?= 20000
+fuzz: .venv/dev
+	$(BIN)/pytest -q -s tests/reports/test_fuzz.py tests/ingest/test_fuzz.py
 
 check: lint test
 

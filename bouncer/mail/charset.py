@@ -59,6 +59,8 @@ def unbase64(octets: bytes) -> bytes:
 
 def header_text(octets: bytes) -> str:
     """A header's value: raw UTF-8 or Latin-1, encoded words decoded, folding removed."""
+    if octets.isascii() and b"\n" not in octets and b"=?" not in octets and b"\x1b" not in octets:
+        return octets.decode("ascii")
     text, _ = text_from(octets, None)
     if "\n" in text:
         text = text.replace("\n\t", " ").replace("\n", "")

@@ -139,7 +139,7 @@ def reply_from(text: str, *, host: str | None = None) -> Reply | None:
         words = words[at:] if _is_introduction(before) else words
         if words.endswith(")") and words.count(")") > words.count("("):
             words = words[:-1]
-    if found.group("dash"):
+    if found.group("dash") is not None:
         words = _folded(words, code, status)
     return Reply(words, int(code), status, host, command)
 
@@ -177,8 +177,11 @@ def _is_introduction(before: str) -> bool:
 
 
 def _refusal_in(words: str) -> re.Match[str] | None:
-    if words.startswith("6") and (told := _CODE_OF_SERVICE.match(words)):
+    first = words[0]
+    if first == "6" and (told := _CODE_OF_SERVICE.match(words)):
         return told
+    if first == "5" and (told := _CODE.match(words)) and told.group("status"):
+        return _last_cause(words, told)
     best, best_rank = None, 0
     for found in _CODE.finditer(words):
         rank = _rank(found, words)

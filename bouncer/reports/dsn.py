@@ -259,17 +259,20 @@ def _collect(text: str, groups: _Groups) -> None:
             _put(target, key, value)
         elif key in _OF_RECIPIENT or key.startswith("x-"):
             if not current or (key in _BEGIN_GROUP and _is_next(current, key, gap=gap)):
+                if len(groups.recipients) > MAX_RECIPIENTS:
+                    break
                 current = {}
                 groups.recipients.append(current)
             target, last, gap = current, key, False
-            _put(target, key, value)
+            if key in current:
+                _put(current, key, value)
+            else:
+                current[key] = value[:_MAX_FIELD]
         elif gap and "action" in current:
             break
         elif last and not gap:
             # A folded line that lost its indentation.
             target[last] = (target[last] + "\n" + (stray or f"{name}: {value}"))[:_MAX_FIELD]
-        if len(groups.recipients) > MAX_RECIPIENTS:
-            break
 
 
 def _put(group: Group, key: str, value: str) -> None:
@@ -442,6 +445,8 @@ def _commands_named(message: Message) -> set[Command]:
             if found := _NAMED_COMMAND.match(octets, at):
                 named.add(COMMANDS[found.group(1).decode().lower()])
             at = octets.find(mark, at + 3)
+        if named:
+            break
     return named
 
 

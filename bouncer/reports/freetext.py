@@ -114,6 +114,8 @@ def _recipient(address: str, among: list[str], prose: Prose, kind: Kind) -> Repo
 
 def _failed_recipients(message: Message) -> list[str]:
     """X-Failed-Recipients (Exim, Google, Mail.ru): the addresses, from the horse's mouth."""
+    if b"x-failed-recipients" not in message.root.fields:
+        return []
     return unique(
         address
         for value in message.headers("x-failed-recipients")
@@ -182,9 +184,10 @@ def _says_failure(words: str) -> bool:
 
 
 def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
+    text = prose.text
     for dialect in DIALECTS:
-        if dialect.mark in prose.text:
-            return _by_dialect(dialect, message, prose.text)
+        if dialect.mark in text:
+            return _by_dialect(dialect, message, text)
     if prose.best is Position.LEADING and (signs.daemon or signs.null_sender):
         return prose.recipients()
     ours = frozenset(

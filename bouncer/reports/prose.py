@@ -56,6 +56,7 @@ _NUMBERED = re.compile(r"\d{1,3}[.)][ \t]{1,4}[<\"'(]?$")
 _REPLY_AHEAD = re.compile(
     r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
 )
+_NOBODY: set[str] = set()
 # What follows a reply of a transcript and is about something else.
 _NEXT_REPLY = re.compile(
     r"\n[ >\t]{0,8}(?:[245]\d\d[ -]|>>>|<<<|(?:\.\.\. )?while talking to)", re.IGNORECASE
@@ -101,12 +102,13 @@ def split_returned(text: str) -> tuple[str, str]:
 class Prose:
     """What a reporter wrote, and the addresses in it."""
 
-    __slots__ = ("_positions", "_told", "mentions", "text")
+    __slots__ = ("_best", "_positions", "_told", "mentions", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.mentions = _mentions(text)
         self._positions: list[Position] | None = None
+        self._best: Position | None = None
         self._told: dict[str, Reply] | None = None
 
     @property
@@ -125,16 +127,20 @@ class Prose:
     @property
     def best(self) -> Position:
         """How surely the surest address stands."""
-        return max(self.positions, default=Position.NONE)
+        if self._best is None:
+            self._best = max(self.positions, default=Position.NONE)
+        return self._best
 
     def recipients(self, ours: frozenset[str] = frozenset()) -> list[str]:
         """The addresses the text is about: those that stand best, each once.
 
         `ours` (the addressee of the report) counts only where it heads a line or nobody else does.
         """
-        standing = list(zip(self.mentions, self.positions, strict=True))
         best = self.best
-        chosen = [m.address for m, position in standing if position == best and best]
+        standing = list(zip(self.mentions, self.positions, strict=True))
+        chosen = [m.address for m, position in standing if position is best] if best else []
+        if len(chosen) == 1 and best is Position.LEADING:
+            return chosen
         if best is not Position.LEADING:
             others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
             best = max((p for _, p in others), default=Position.NONE)
@@ -151,18 +157,18 @@ class Prose:
 
     def _words_about(self, address: str, among: list[str]) -> Reply | None:
         own = address_key(address)
-        others = {address_key(other) for other in among} - {own}
+        others = {address_key(other) for other in among} - {own} if len(among) > 1 else _NOBODY
         if told := self._told_in_session(own, alone=not others):
             return told
         first: Reply | None = None
         start = 0
         for index, mention in enumerate(self.mentions):
-            if address_key(mention.address) != own:
+            if mention.address != address and address_key(mention.address) != own:
                 continue
             start, region = self._region(index, others)
             reply = _reply_in(region)
             if reply is not None and reply.code is not None:
-                if reply.command is None:
+                if reply.command is None and mention.start - mention.line > 3:
                     command = command_in(self.text[mention.line : mention.start])
                     return replace(reply, command=command) if command else reply
                 return reply
@@ -198,7 +204,8 @@ class Prose:
             if later.line > mention.start and address_key(later.address) in others:
                 stop = later.line
                 break
-        if _REPLY_AHEAD.search(self.text[max(mention.line, start - 340) : mention.start]):
+        ahead = self.text[max(mention.line, start - 340) : mention.start]
+        if len(ahead) > 3 and _REPLY_AHEAD.search(ahead):
             start = self._session_start(index, others)
             if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
                 stop = following.start()
@@ -260,11 +267,11 @@ def _at_head(text: str, mention: Mention) -> Position:
     domain = address.rpartition("@")[2]
     if "." not in domain and not domain.startswith("["):
         return Position.NONE
-    prefix = text[max(line, start - 200) : start]
-    if prefix.strip(_BULLETS) and not _NUMBERED.search(prefix):
+    prefix = text[max(line, start - 200) : start] if line < start else ""
+    if prefix and prefix.strip(_BULLETS) and not _NUMBERED.search(prefix):
         return Position.OF_REPLY if _REPLY_AHEAD.search(prefix) else Position.SOMEWHERE
     before = text[max(0, line - 80) : line].rstrip()
-    if not before.endswith((":", ".", "-", "=", ")", "!", "*")) and _is_of_somebody(before):
+    if before and before[-1] not in ":.-=)!*" and _is_of_somebody(before):
         return Position.NONE
     return Position.LEADING if _ALONE.match(text, end) else Position.ANNOUNCED
 

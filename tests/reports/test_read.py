@@ -1,8 +1,6 @@
 """What holds for any octets: no exception, bounded work, the same answer twice, clean text."""
 
 import json
-import random
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,37 +10,7 @@ from bouncer.reports import read as readers
 from bouncer.reports.read import read
 from bouncer.reports.report import Format, Kind
 from tests.reports.described import described
-
-SAMPLES = [
-    path.read_bytes() for path in sorted((Path(__file__).parent.parent / "corpus").rglob("*.eml"))
-]
-SPLICES = (
-    b"", b"\x00", b"\n", b"\r", b"\n\n", b"--", b"=?utf-8?B?/w==?=", b"=ED=A0=80", b"\xed\xa0\x80",
-    b"charset=zlib_codec", b"charset=utf-7", b"charset=utf-16", b"charset*0*=x''y", b"boundary=",
-    b"Content-Transfer-Encoding: base64\n", b"Content-Type: multipart/mixed; boundary=x\n\n--x\n",
-    b"Final-Recipient: rfc822;", b"Action: ", b"Status: 5.", b"550-", b"@", b"\xff" * 50,
-    b"<" * 200,    b"Feedback-Type: abuse\n", b"X-Failed-Recipients: ", b'"', b" " * 300,
-)  # fmt: skip
-
-
-def mutant(source: random.Random) -> bytes:
-    """A sample with up to six pieces cut, doubled, overwritten or exchanged."""
-    octets = source.choice(SAMPLES)
-    for _ in range(source.randint(1, 6)):
-        begin = source.randrange(len(octets) + 1)
-        end = min(len(octets), begin + source.choice((0, 1, 2, 10, 80, 400)))
-        match source.randrange(4):
-            case 0:
-                octets = octets[:begin] + octets[end:]
-            case 1:
-                octets = octets[:end] + octets[begin:end] * source.randint(1, 4) + octets[end:]
-            case 2:
-                octets = octets[:begin] + source.choice(SPLICES) + octets[begin:]
-            case _:
-                other = source.choice(SAMPLES)
-                cut = source.randrange(len(other) + 1)
-                octets = octets[:begin] + other[cut : cut + 600] + octets[end:]
-    return octets
+from tests.reports.test_fuzz import SAMPLES
 
 
 def checked(octets: bytes) -> str:
@@ -53,14 +21,6 @@ def checked(octets: bytes) -> str:
     for recipient in read(octets).recipients:
         assert recipient.reply is None or len(recipient.reply.text.encode()) <= 8192
     return text
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_a_hundred_mutants_are_read_without_an_exception_and_twice_alike(seed: int) -> None:
-    source = random.Random(seed)
-    for _ in range(100):
-        octets = mutant(source)
-        assert checked(octets) == checked(octets)
 
 
 @settings(max_examples=150, deadline=None)
