@@ -25,7 +25,7 @@ from bouncer.changes import Changes
 from bouncer.clock import Clock, now
 from bouncer.config import Config
 from bouncer.dnsbl import monitor
-from bouncer.errors import ConfigurationError, ReaderDied, StoreUnavailable
+from bouncer.errors import ConfigurationError, ReaderDied, StoreError
 from bouncer.gauges import Gauges
 from bouncer.ingest import certificate, smtp
 from bouncer.memory import return_large_blocks
@@ -351,6 +351,6 @@ async def _retain(store: Store, config: Config, clock: Clock) -> None:
             expired = await store.expire(clock() - raw, clock() - events)
             if expired != Expired(0, 0, 0, 0):
                 log.info("retention: %s", expired)
-        except StoreUnavailable:
+        except StoreError:
             log.warning("retention waits for the store", exc_info=True)
         await asyncio.sleep(_RETENTION_INTERVAL.total_seconds())

@@ -4,7 +4,7 @@ BouncerError
 ├── ConfigurationError   the start is refused, exit status 2, one line per fault
 ├── StoreError
 │   ├── StoreUnavailable the SMTP door answers 451, workers wait and try again
-│   └── StoreFull        the SMTP door answers 452
+│   └── StoreFull        the SMTP door answers 452, workers wait and try again
 └── ReaderDied           the item is read again alone, and quarantined after the third time
 """
 

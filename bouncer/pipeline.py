@@ -7,6 +7,7 @@ id derives from what arrived.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from typing import Protocol
 
 from bouncer import __version__
 from bouncer.clock import Clock, now
-from bouncer.errors import ReaderDied, StoreUnavailable
+from bouncer.errors import ReaderDied, StoreError
 from bouncer.mail.address import masked
 from bouncer.metrics import Metrics
 from bouncer.reader import Reader, ReaderPool
@@ -107,7 +108,7 @@ class Worker:
             try:
                 if not await self.turn():
                     await self._wait()
-            except StoreUnavailable:
+            except StoreError:
                 log.warning("the store is away; messages wait in it", exc_info=True)
                 await asyncio.sleep(_STORE_WAIT_SECONDS)
 
@@ -139,7 +140,8 @@ class Worker:
             self._metrics.reader_deaths.labels("alone" if len(items) == 1 else "batch").inc()
             log.warning("%s over %s (%d in the batch)", death, items[0].id, len(items))
         except asyncio.CancelledError:
-            await self._inbox.release(items)
+            with contextlib.suppress(StoreError):  # then its lease ends
+                await self._inbox.release(items)
             raise
         if len(items) == 1:
             await self._inbox.record_crash(items[0])
@@ -153,12 +155,21 @@ class Worker:
         await self._store([Finished(item, (event,), (), ItemState.QUARANTINED)])
 
     async def _store(self, batch: Sequence[Finished]) -> None:
-        outcomes = await self._inbox.finish_all(batch, self._clock())
+        outcomes = await self._finish(batch)
         for finished, outcome in zip(batch, outcomes, strict=True):
             if outcome.stored:
                 self._tell(finished, outcome.new_suppressions)
             else:
                 log.warning("%s was finished by another worker", finished.item.id)
+
+    async def _finish(self, batch: Sequence[Finished]) -> list[FinishOutcome]:
+        """Does not give up: what is read need not wait for the end of its lease."""
+        while True:
+            try:
+                return await self._inbox.finish_all(batch, self._clock())
+            except StoreError as error:
+                log.warning("the store is away; %d messages wait for it: %s", len(batch), error)
+                await asyncio.sleep(_STORE_WAIT_SECONDS)
 
     def _tell(self, finished: Finished, new_suppressions: int) -> None:
         first = finished.events[0]

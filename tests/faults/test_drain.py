@@ -38,6 +38,8 @@ def test_a_second_sigterm_ends_at_once_and_keeps_what_was_acknowledged(service: 
         with run.counting(1), service(smtp=DRAINING) as bouncer, ExitStack() as stack:
             _, in_data = _open(bouncer, stack)
             bouncer.terminate()
+            # Two signals at the same time are one.
+            wait_until(lambda bouncer=bouncer: not bouncer.ready())
             for number, client in enumerate(in_data[:10]):  # whole, and on their way to the store
                 client.write(_second_half(number))
             began = time.monotonic()
