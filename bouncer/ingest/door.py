@@ -293,8 +293,10 @@ class Door:
         [(most, times)] = self._sample.most_common(1)
         self._sample.clear()
         address = _address(most)
-        if times > _SAMPLE * 0.9 and address is not None and address.is_private:
-            log.warning(
+        if times > _SAMPLE * 0.9 and address and address.is_private and not address.is_loopback:
+            self.seldom.warn(
+                "one for all",
+                monotonic(),
                 "nearly every connection comes from %s: if that is a load balancer, its clients "
                 "share the limits of one; see smtp.proxy_protocol_from",
                 most,

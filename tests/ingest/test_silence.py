@@ -119,8 +119,10 @@ async def test_a_load_balancer_that_hides_its_clients_is_noticed(
     async with door(MemoryInbox()) as opened:
         _knock(opened, "10.1.2.3", 950)
         _knock(opened, "192.0.2.1", 50)
-        assert "nearly every connection comes from 10.1.2.3" in caplog.text
-        caplog.clear()
+        _knock(opened, "10.1.2.3", 1000)
+        assert caplog.text.count("nearly every connection comes from 10.1.2.3") == 1
+    caplog.clear()
+    async with door(MemoryInbox()) as opened:
         _knock(opened, "9.9.9.9", 1000)  # a public one may well send that much
         _knock(opened, "10.1.2.3", 500)
         _knock(opened, "10.1.2.4", 500)
