@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from bouncer.classify.rules import Ruleset
+from bouncer.classify.providers import OTHER
+from bouncer.classify.rules import Ruleset, Verdict
 from bouncer.events import MAX_DIAGNOSTIC_BYTES, Event, Source, Trust
 from bouncer.mail.address import domain_of
 from bouncer.records import MediaType, event_id
 from bouncer.reports.read import read
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 from bouncer.reports.smtp_reply import read_smtp_reply
+
+_UNJUDGED = Verdict(None, None, OTHER, None, None)
 
 # Whose mail carries which return path: bounce domain -> sending domains.
 Domains = Mapping[str, tuple[str, ...]]
@@ -60,7 +63,15 @@ def reading_of(report: Report, arrival: Arrival, domains: Domains, rules: Rulese
     else:
         sending_domain = sending_domain_of(arrival.recipient, report.from_domain, domains)
         events = tuple(
-            _event(position, reported, report, arrival, sending_domain, rules)
+            _event(
+                reported,
+                report,
+                rules.judge(report, reported),
+                arrival,
+                position=position,
+                sending_domain=sending_domain,
+                ruleset=rules.version,
+            )
             for position, reported in enumerate(report.recipients)
         )
     return Reading(report.format, events, report.defects)
@@ -68,15 +79,14 @@ def reading_of(report: Report, arrival: Arrival, domains: Domains, rules: Rulese
 
 def unrecognised(arrival: Arrival, ruleset: str, defects: tuple[str, ...] = ()) -> Event:
     """What is said of a message that could not be read, or was too dangerous to read."""
-    return Event(
-        id=event_id(arrival.id, 0),
-        kind=Kind.UNRECOGNISED,
-        return_path=arrival.recipient or None,
-        source=arrival.source,
-        format=Format.UNRECOGNISED,
+    return _event(
+        ReportedRecipient(Kind.UNRECOGNISED, None),
+        Report(Format.UNRECOGNISED, (), defects=defects),
+        _UNJUDGED,
+        arrival,
+        position=0,
+        sending_domain=None,
         ruleset=ruleset,
-        received_at=arrival.received_at,
-        defects=defects,
     )
 
 
@@ -99,14 +109,15 @@ def sending_domain_of(
 
 
 def _event(
-    position: int,
     reported: ReportedRecipient,
     report: Report,
+    verdict: Verdict,
     arrival: Arrival,
+    *,
+    position: int,
     sending_domain: str | None,
-    rules: Ruleset,
+    ruleset: str,
 ) -> Event:
-    verdict = rules.judge(report, reported)
     reply = reported.reply
     return Event.of_ours(
         id=event_id(arrival.id, position),
@@ -136,7 +147,7 @@ def _event(
         source=arrival.source,
         format=report.format,
         rule=verdict.rule,
-        ruleset=rules.version,
+        ruleset=ruleset,
         received_at=arrival.received_at,
         defects=report.defects,
     )

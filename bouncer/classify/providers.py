@@ -5,7 +5,7 @@ reporting MTA only where the report names no other server, because it is usually
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from bouncer.classify.patterns import PatternSet
 from bouncer.classify.rulefile import Recognition
@@ -37,18 +37,21 @@ class Providers:
         self._fingerprinted = tuple(name for name, _ in fingerprints)
         self._fingerprints = PatternSet([pattern for _, pattern in fingerprints])
         self._remembered = lru_cache(maxsize=4096)(self._by_words)
+        # A day's reports name few servers and few domains, again and again.
+        self._of_server = lru_cache(maxsize=4096)(partial(_by_suffix, self._by_server))
+        self._of_domain = lru_cache(maxsize=4096)(partial(_by_suffix, self._by_domain))
         self.names = frozenset(name for name, _ in known) | {OTHER}
 
     def of(self, report: Report, recipient: ReportedRecipient, words: bytes) -> str:
         """The provider of this recipient, `other` if it is none we know."""
         reply = recipient.reply
-        servers = (recipient.remote_mta, reply.host if reply else None)
+        servers = {recipient.remote_mta: None, (reply.host if reply else None): None}
         for server in servers:
-            if server and (found := _by_suffix(self._by_server, server)):
+            if server and (found := self._of_server(server)):
                 return found
-        for address in (recipient.recipient, recipient.original_recipient):
+        for address in {recipient.recipient: None, recipient.original_recipient: None}:
             domain = domain_of(address) if address else None
-            if domain and (found := _by_suffix(self._by_domain, domain)):
+            if domain and (found := self._of_domain(domain)):
                 return found
         short = len(words) <= MAX_REMEMBERED_BYTES
         if found := self._remembered(words) if short else self._by_words(words):

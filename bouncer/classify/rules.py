@@ -64,6 +64,7 @@ class Rule:
     examples: tuple[str, ...]
     provider: str | None
     file: Path
+    names_vendor_code: bool
 
     def allows(self, said: "Said") -> bool:
         """Whether its conditions on status, reply code and command hold."""
@@ -202,7 +203,7 @@ class Ruleset:
         return Verdict(category, class_, provider, vendor_code, rule.id if rule else None)
 
     def _vendor_code(self, provider: str, rule: Rule | None, words: bytes) -> str | None:
-        named = rule is not None and rule.pattern and "(?P<vendor_code>" in rule.pattern
+        named = rule is not None and rule.names_vendor_code
         pattern = rule.pattern if rule and named else self._vendor_codes.get(provider)
         found = compiled(pattern).search(words) if pattern and words else None
         if found is None:
@@ -278,6 +279,7 @@ def _rule(path: Path, provider: str | None, entry: RuleEntry) -> Rule:
         examples=entry.examples,
         provider=provider,
         file=path,
+        names_vendor_code="(?P<vendor_code>" in (entry.pattern or ""),
     )
 
 

@@ -303,9 +303,7 @@ class Message:
             self.note("too many headers")
             del found[MAX_HEADERS:]
         fields: Fields = {}
-        seen = 0
-        for name, value, stray in found:
-            seen += 1
+        for seen, (name, value, stray) in enumerate(found, 1):
             if not stray:
                 key = name.lower()
                 if key in fields:
