@@ -13,7 +13,7 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -31,6 +31,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -353,19 +354,22 @@ class WebhookEndpoint(Section):
 
     @model_validator(mode="after")
     def _usable(self) -> "WebhookEndpoint":
+        if faults := list(self._faults()):
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults(self) -> Iterable[str]:
         if fault := url_fault(self.url, allow_private=self.allow_private):
-            raise ValueError(f"url: {fault}")
+            yield f"url: {fault}"
         for pattern in self.events:
             if not any(fnmatch.fnmatchcase(name, pattern) for name in _type_names()):
-                raise ValueError(
-                    f"events: {pattern!r} matches no event; there are {', '.join(_type_names())}"
-                )
+                known = ", ".join(_type_names())
+                yield f"events: {pattern!r} matches no event; there are {known}"
         if not _is_secret(self.secret.get_secret_value()):
-            raise ValueError(
+            yield (
                 "secret: write whsec_ and 24 to 64 random bytes in base64, as made by "
                 "`echo whsec_$(openssl rand -base64 32)`"
             )
-        return self
 
 
 class Retention(Section):
@@ -455,14 +459,13 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings  # the file comes in as init settings
 
-    @model_validator(mode="after")
-    def _together(self) -> "Config":
-        faults = [*self._unsafe_bindings(), *self._names()]
-        if faults:
-            raise ValueError("\n".join(faults))
-        return self
+    def contradictions(self) -> Iterable[str]:
+        """What is wrong between sections that are sound by themselves, a line each."""
+        yield from self.unsafe_bindings()
+        yield from self._names()
 
-    def _unsafe_bindings(self) -> Iterable[str]:
+    def unsafe_bindings(self) -> Iterable[str]:
+        """Doors that would be open to everybody."""
         if not self.domains:
             listens = [("listen", at) for at in self.smtp.listen]
             listens += [("tls_listen", at) for at in self.smtp.tls_listen]
@@ -507,39 +510,49 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
 
     Raises ConfigurationError with a line for every fault.
     """
+    config, faults = examine(path, environ)
+    if faults:
+        raise ConfigurationError(*faults)
+    return config
+
+
+def examine(
+    path: Path | None, environ: Mapping[str, str] | None = None
+) -> tuple[Config, list[str]]:
+    """What of a configuration is sound, and a line for each fault of the rest.
+
+    A section with a fault is left at its defaults, so that more can be said about the others.
+    """
     environment = os.environ if environ is None else environ
-    values = _read_yaml(path) if path else {}
+    try:
+        values = _read_yaml(path) if path else {}
+    except ConfigurationError as error:
+        return Config.model_construct(), list(error.faults)
     faults = _unknown_variables(environment)
+    broken: set[str] = set()
     try:
         config = _build(values, environment)
     except ValidationError as error:
         faults += _faults(error, path, environment)
-        faults += _faults_between(error, values, path, environment)
-    else:
-        if not faults:
-            return config
-    raise ConfigurationError(*faults)
+        broken = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
+        config = _build(*_without(broken, values, environment))
+    if "domains" not in broken:  # where it may listen depends on them
+        faults += [f"{path or 'configuration'}: {fault}" for fault in config.contradictions()]
+    return config, faults
 
 
-def _faults_between(
-    error: ValidationError,
-    values: dict[str, Any],
-    path: Path | None,
-    environment: Mapping[str, str],
-) -> list[str]:
-    """What is wrong between sections: looked for only once each is sound, so without the others."""
-    broken = {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
-    if not broken:
-        return []
-    if "domains" in broken:
-        broken.add("smtp")  # where it may listen depends on them
-    prefixes = tuple(f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in broken)
-    rest = {k: v for k, v in environment.items() if not k.upper().startswith(prefixes)}
-    try:
-        _build({k: v for k, v in values.items() if k not in broken}, rest)
-    except ValidationError as between:
-        return _faults(between, path, environment)
-    return []
+def _without(
+    sections: Collection[str], values: dict[str, Any], environment: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    rest = {k: v for k, v in environment.items() if _section_of(k) not in sections}
+    return {k: v for k, v in values.items() if k not in sections}, rest
+
+
+def _section_of(variable: str) -> str | None:
+    """The section that an environment variable is about."""
+    if not variable.upper().startswith(ENVIRONMENT_PREFIX):
+        return None
+    return variable[len(ENVIRONMENT_PREFIX) :].partition("__")[0].lower()
 
 
 def _build(values: dict[str, Any], environment: Mapping[str, str]) -> Config:
@@ -548,16 +561,41 @@ def _build(values: dict[str, Any], environment: Mapping[str, str]) -> Config:
         def settings_customise_sources(
             cls, settings_cls: type[BaseSettings], *_: Any, **__: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            source = EnvSettingsSource(settings_cls)
+            source = _Environment(settings_cls)
             source.env_vars = {k.lower(): v for k, v in environment.items()}
             return source, InitSettingsSource(settings_cls, init_kwargs=values)
 
     return Loaded()
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice: the second would replace the first unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key} is there twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key if isinstance(key, str) else None)
+        return super().construct_mapping(node, deep)
+
+
+class _Environment(EnvSettingsSource):
+    """Environment variables; what is no JSON where a list is wanted is one bare value."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return [part.strip() for part in str(value).split(",")]
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_bytes())
+        values = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -575,12 +613,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
     faults = []
     for name in sorted(environment):
-        if name.upper().startswith(ENVIRONMENT_PREFIX):
-            section = name[len(ENVIRONMENT_PREFIX) :].partition("__")[0].lower()
-            if section not in Config.model_fields:
-                faults.append(
-                    f"{name}: there is no section {section!r}{_meant(section, Config.model_fields)}"
-                )
+        section = _section_of(name)
+        if section is not None and section not in Config.model_fields:
+            faults.append(
+                f"{name}: there is no section {section!r}{_meant(section, Config.model_fields)}"
+            )
     return faults
 
 
@@ -589,12 +626,8 @@ def _faults(error: ValidationError, path: Path | None, environment: Mapping[str,
     for fault in error.errors():
         location = fault["loc"]
         key = ".".join(str(part) for part in location)
-        variable = ENVIRONMENT_PREFIX + "__".join(str(part).upper() for part in location)
-        where = (
-            variable
-            if variable in environment
-            else f"{path or 'configuration'}: {key}".rstrip(": ")
-        )
+        variable = _variable_of(location, environment)
+        where = variable or f"{path or 'configuration'}: {key}".rstrip(": ")
         match fault["type"]:
             case "extra_forbidden":
                 text = f"there is no such key{_meant(str(location[-1]), _keys_at(location[:-1]))}"
@@ -606,6 +639,16 @@ def _faults(error: ValidationError, path: Path | None, environment: Mapping[str,
                 text = fault["msg"][:1].lower() + fault["msg"][1:]
         lines += [f"{where}: {line}" for line in text.splitlines()]
     return lines
+
+
+def _variable_of(location: tuple[int | str, ...], environment: Mapping[str, str]) -> str | None:
+    """The environment variable that a fault comes from, if it does."""
+    names = {name.upper(): name for name in environment}
+    for length in range(len(location), 0, -1):
+        parts = "__".join(str(part).upper() for part in location[:length])
+        if ENVIRONMENT_PREFIX + parts in names:
+            return names[ENVIRONMENT_PREFIX + parts]
+    return None
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:

@@ -90,6 +90,8 @@ api: {listen: "0.0.0.0:80"}
         "bouncer.yaml: retention.raw_days: input should be greater than or equal to 1",
         "bouncer.yaml: smpt: there is no such key: did you mean smtp?",
         "bouncer.yaml: webhooks.0: url: ",
+        "bouncer.yaml: webhooks.0: events: 'nope.*' matches no event",
+        "bouncer.yaml: webhooks.0: secret: write whsec_",
         "bouncer.yaml: api.listen: 0.0.0.0:80 can be reached from outside",
     ]
     for start in expected:
@@ -160,6 +162,41 @@ webhooks: [{{url: "https://a.example/", secret_file: {tmp_path}/secret, events: 
 def test_a_wrong_secret_is_not_repeated_in_the_fault(tmp_path: Path) -> None:
     text = "webhooks: [{url: 'https://a.example/', secret: hunter2, events: ['*']}]"
     assert "hunter2" not in "".join(faults(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "fault"),
+    [
+        ("BOUNCER__WEBHOOKS", "notjson", "BOUNCER__WEBHOOKS: input should be"),
+        ("BOUNCER__SMTP__LISTEN", "0.0.0.0:25", "configuration: smtp.listen: 0.0.0.0:25 can be"),
+        ("BOUNCER__SMTP__LISTEN", "nonsense", "BOUNCER__SMTP__LISTEN: write an address"),
+        ("BOUNCER__SMTP", "nonsense", "BOUNCER__SMTP: input should be"),
+        ("BOUNCER__API__KEYS", "[{", "BOUNCER__API__KEYS: input should be"),
+    ],
+)
+def test_an_environment_variable_that_is_no_json_is_a_value_or_a_fault(
+    variable: str, value: str, fault: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(None, {variable: value})
+    assert caught.value.faults[0].startswith(fault)
+
+
+def test_a_bare_value_in_the_environment_is_a_list_of_one() -> None:
+    environ = {
+        "BOUNCER__SMTP__LISTEN": "127.0.0.1:26",
+        "BOUNCER__DNSBL__TARGETS": "192.0.2.1, example.com",
+        "BOUNCER__DNSBL__ZONES": "bl.spamcop.net",
+    }
+    config = load(None, environ)
+    assert config.smtp.listen == ("127.0.0.1:26",)
+    assert config.dnsbl.targets == ("192.0.2.1", "example.com")
+    assert config.dnsbl.zones[0].zone == "bl.spamcop.net"
+
+
+def test_a_key_that_is_there_twice_is_a_fault(tmp_path: Path) -> None:
+    (found,) = faults(tmp_path, "smtp: {}\nsmtp: {}\n")
+    assert found == "bouncer.yaml:2: smtp is there twice"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The configuration, as commands ask for it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from bouncer.cli.output import fail
 from bouncer.config import Config
 from bouncer.dnsbl import zones
 from bouncer.errors import ConfigurationError
+from bouncer.ingest import certificate
 
 ConfigOption = Annotated[
     Path | None,
@@ -28,14 +30,22 @@ def config_path(given: Path | None) -> Path | None:
 
 
 def faults_of(path: Path | None) -> list[str]:
-    """Everything that is wrong with this configuration, a line each."""
+    """Everything that is wrong with this configuration and the files it names, a line each."""
+    settings, faults = config.examine(path)
+    if settings.rules.directories:
+        faults += _said_by(lambda: rules.load(settings.rules.directories))
+    if tls := settings.smtp.tls:
+        faults += _said_by(lambda: certificate.check(tls))
+    return faults + _said_by(lambda: zones.faults(settings.dnsbl))
+
+
+def _said_by(check: Callable[[], object]) -> list[str]:
+    """What a check returns as faults, or raises."""
     try:
-        settings = config.load(path)
-        if settings.rules.directories:
-            rules.load(settings.rules.directories)
-        return zones.faults(settings.dnsbl)
+        found = check()
     except ConfigurationError as error:
         return list(error.faults)
+    return [str(fault) for fault in found] if isinstance(found, list) else []
 
 
 def again(path: Path | None) -> Config:
