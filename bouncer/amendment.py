@@ -141,8 +141,11 @@ def still_wanted(fallen: Sequence[Suppression], left: Iterable[Evidence]) -> lis
 
 
 def uncovered(wanted: Iterable[Suppression], standing: Iterable[Suppression]) -> list[Suppression]:
-    """Those that no standing entry, and none before them, says already or wider."""
-    known = {(entry.address, entry.sending_domain) for entry in standing}
+    """Those that no standing entry, and none before them, says already or wider.
+
+    They are for good, as evidence wants them: an entry that ends some day covers none.
+    """
+    known = {(entry.address, entry.sending_domain) for entry in standing if entry.until is None}
     new = []
     for entry in wanted:
         if known.isdisjoint({(entry.address, entry.sending_domain), (entry.address, None)}):

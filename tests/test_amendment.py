@@ -110,3 +110,5 @@ def test_what_an_entry_says_already_is_not_added() -> None:
     wanted = [suppression(), suppression(), suppression(sending_domain="example.net")]
     assert uncovered(wanted, []) == [wanted[0], wanted[2]]
     assert uncovered(wanted, [suppression(sending_domain=None)]) == []
+    ending = suppression(sending_domain=None, until=NOW + timedelta(days=1))
+    assert uncovered(wanted[:1], [ending]) == wanted[:1]

@@ -3,7 +3,7 @@
 An entry whose `until` has passed is not in force and not there, though its row may be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, Final, Literal
@@ -150,14 +150,12 @@ class Suppressions:
     ) -> list[bool]:
         """Adds those that no entry in force covers and owes the webhooks; which are new.
 
+        One that ends sooner covers nothing that lasts longer: it is replaced, or stands beside.
         `amended`: the events are old, and the entry may have been told of before it fell away.
         """
         entries = [(_cleaned(suppression), now) for suppression, now in wanted]
-        uncovered = _uncovered(connection, entries)
-        inserted = _insert(connection, [entries[position] for position in uncovered])
-        new = [False] * len(entries)
-        for position in uncovered:
-            new[position] = _key(entries[position][0]) in inserted
+        written = _write(connection, entries, _uncovered(connection, entries))
+        new = [position in written for position in range(len(entries))]
         told = [entry for entry, is_new in zip(entries, new, strict=True) if is_new]
         add_deliveries(
             connection,
@@ -241,23 +239,31 @@ def entries_of(
 
 def _uncovered(
     connection: Connection, entries: Sequence[tuple[Suppression, datetime]]
-) -> list[int]:
-    """Where those stand that neither an entry as wide nor one before them says already."""
+) -> dict[int, bool]:
+    """Where those stand that neither an entry as wide nor one before them says already, and
+    whether an entry of the same key stands there that ends sooner."""
     until = _until(
         connection,
         {suppression.address for suppression, _ in entries},
         min((now for _, now in entries), default=clock_now()),
     )
-    uncovered = []
+    uncovered = {}
     for position, (suppression, now) in enumerate(entries):
         key = _key(suppression)
-        if not any(
-            wide in until and (until[wide] is None or until[wide] > now)
+        in_force = {
+            wide: until[wide]
             for wide in (key, (key[0], EVERY_DOMAIN))
-        ):
+            if wide in until and (until[wide] is None or until[wide] > now)
+        }
+        if not any(_lasts(ends, suppression.until) for ends in in_force.values()):
+            uncovered[position] = key in in_force
             until[key] = suppression.until
-            uncovered.append(position)
     return uncovered
+
+
+def _lasts(until: datetime | None, other: datetime | None) -> bool:
+    """Whether an entry lasts at least as long as the other."""
+    return until is None or (other is not None and until >= other)
 
 
 def _until(connection: Connection, addresses: set[str], now: datetime) -> dict[_Key, Any]:
@@ -265,6 +271,32 @@ def _until(connection: Connection, addresses: set[str], now: datetime) -> dict[_
     its evidence gone waits for ours (`entries_of`)."""
     rows = _COVERING.rows(connection, addresses=sorted(addresses), now=now)
     return {(row.address, row.sending_domain): row.until for row in rows}
+
+
+def _write(
+    connection: Connection,
+    entries: Sequence[tuple[Suppression, datetime]],
+    uncovered: Mapping[int, bool],
+) -> set[int]:
+    """Writes what is not covered; where those stand that are new."""
+    absent = [position for position, there in uncovered.items() if not there]
+    inserted = _insert(connection, [entries[position] for position in absent])
+    written = {position for position in absent if _key(entries[position][0]) in inserted}
+    # Those left: one that ends sooner stands there, or another process wrote one meanwhile.
+    left = sorted(set(uncovered) - written, key=lambda position: _key(entries[position][0]))
+    return written | {position for position in left if _outlasts(connection, entries[position][0])}
+
+
+def _outlasts(connection: Connection, item: Suppression) -> bool:
+    """Puts an entry in the place of the same one that ends sooner; False: it does not."""
+    ends = suppressions.c.until
+    sooner = ends.is_not(None) if item.until is None else ends < item.until
+    changed = connection.execute(
+        update(suppressions)  # not deleted and written: others may read it under a share lock
+        .where(_is(_key(item)), sooner)
+        .values(reason=item.reason.value, source=item.source, since=item.since, until=item.until)
+    )
+    return changed.rowcount > 0
 
 
 def _insert(connection: Connection, entries: Sequence[tuple[Suppression, datetime]]) -> set[_Key]:

@@ -102,6 +102,40 @@ async def test_an_entry_whose_time_is_over_is_not_in_force(store: Store) -> None
     assert (entry.since, entry.until, entry.events) == (NOW + 2 * _DAY, None, ("again",))
 
 
+async def test_a_hard_bounce_outlasts_a_temporary_entry_of_the_same_key(store_url: str) -> None:
+    store = await Store.open(store_url, EVERYTHING)
+    by_hand = suppression(reason=SuppressionReason.MANUAL, until=NOW + _DAY)
+    await store.suppressions.put(by_hand)
+    later = NOW + _DAY / 2
+    assert await _finish(store, "a", suppression(since=later)) == 1
+    [entry] = await store.suppressions.matching("dead@example.org", NOW + 2 * _DAY)
+    assert entry == replace(suppression(since=later), events=("a",))
+    types = [each.type for each in (await store.outbox.find(10)).items]
+    assert types.count("suppression.added") == 2
+    assert await _finish(store, "b", suppression(since=later + LEASE)) == 0
+    await store.close()
+
+
+async def test_a_temporary_entry_for_all_covers_nothing_that_lasts_longer(store: Store) -> None:
+    wide = suppression(sending_domain=None, reason=SuppressionReason.MANUAL, until=NOW + _DAY)
+    await store.suppressions.put(wide)
+    assert await _finish(store, "a", suppression()) == 1
+    now = await store.suppressions.matching("dead@example.org", NOW)
+    assert [entry.sending_domain for entry in now] == [None, "example.com"]
+    later = await store.suppressions.matching("dead@example.org", NOW + 2 * _DAY)
+    assert [(entry.sending_domain, entry.until) for entry in later] == [("example.com", None)]
+
+
+async def test_of_one_batch_the_entry_that_lasts_longest_stays(store: Store) -> None:
+    await store.inbox.receive([received()])
+    [item] = await claimed(store)
+    entries = tuple(suppression(until=until) for until in (NOW + _DAY, None, NOW + 2 * _DAY))
+    outcome = await store.inbox.finish(Finished(item, (event("a"),), entries), NOW)
+    assert outcome.new_suppressions == 2
+    [entry] = await store.suppressions.matching("dead@example.org", NOW)
+    assert entry.until is None
+
+
 async def test_putting_twice_changes_and_is_told_once(store_url: str) -> None:
     store = await Store.open(store_url, EVERYTHING)
     entry = suppression(reason=SuppressionReason.MANUAL)
