@@ -49,6 +49,7 @@ def test_mail_bombs_are_taken_and_hurt_nobody(service: Service) -> None:
         while run.left:
             with run.counting(len(BOMBS)):
                 _throw(bouncer, run)
+                print(f"bombs: the service has {proc.memory(bouncer.pid) / 2**20:.0f} MiB")
         _assert_memory_is_given_back(bouncer, before, run)
 
 

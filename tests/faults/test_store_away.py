@@ -1,6 +1,8 @@
 """A store that stops: messages are put off, never refused, and all of them arrive in the end."""
 
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,17 +32,22 @@ def database() -> Iterator[Postgresql]:
 
 
 @pytest.fixture
-def postfix(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[tuple[Postfix, int]]:
+def postfix(free_port: Callable[[], int]) -> Iterator[tuple[Postfix, int]]:
     """A Postfix that tries again after one second, and the port it delivers to."""
     require_postfix()
     relay = free_port()
+    # Not below pytest's folder, which another pytest that starts closes to Postfix's user.
+    root = Path(tempfile.mkdtemp(prefix="bouncer-postfix-"))
     patient = "bounce_queue_lifetime = 1d\nmaximal_queue_lifetime = 1d\ndelay_warning_time = 0\n"
-    sender = Postfix(tmp_path / "postfix", free_port(), relay, patient)
-    sender.start()
     try:
-        yield sender, relay
+        sender = Postfix(root, free_port(), relay, patient)
+        sender.start()
+        try:
+            yield sender, relay
+        finally:
+            sender.stop()
     finally:
-        sender.stop()
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def test_what_postfix_has_queued_arrives_once_however_often_the_store_stops(
@@ -61,9 +68,7 @@ def test_what_postfix_has_queued_arrives_once_however_often_the_store_stops(
         with run.counting(stops):
             count = stops * MESSAGES_PER_STOP
             for stop in range(stops):
-                first = stop * MESSAGES_PER_STOP
-                _queue(sender, range(first, first + MESSAGES_PER_STOP))
-                _stop_and_start(database, bouncer)
+                _stop_and_start(database, bouncer, sender, stop * MESSAGES_PER_STOP)
             wait_until(lambda: sender.queued() == 0, seconds=300, what=lambda: sender.log()[-3000:])
             wait_until_read(bouncer)
             assert_each_once(bouncer, range(count), count)
@@ -85,8 +90,8 @@ def _queue(sender: Postfix, numbers: range) -> None:
             assert client.send(bounce(number)).startswith("250")
 
 
-def _stop_and_start(database: Postgresql, bouncer: Bouncer) -> None:
-    """Down until a message was put off, at least; then up until one was taken."""
+def _stop_and_start(database: Postgresql, bouncer: Bouncer, sender: Postfix, first: int) -> None:
+    """Down while it delivers, until a message was put off; then up until one was taken."""
 
     def put_off() -> float:
         return sum(bouncer.metrics("bouncer_messages_refused_total").values())
@@ -94,8 +99,10 @@ def _stop_and_start(database: Postgresql, bouncer: Bouncer) -> None:
     def taken() -> float:
         return bouncer.metric('bouncer_messages_received_total{source="smtp"}')
 
-    before = put_off()
+    before, middle = put_off(), first + MESSAGES_PER_STOP // 2
+    _queue(sender, range(first, middle))
     database.stop()
+    _queue(sender, range(middle, first + MESSAGES_PER_STOP))
     wait_until(lambda: put_off() > before, seconds=60, what="nobody knocked at the door")
     assert bouncer.http.get("/healthz").status_code == 200
     assert bouncer.http.get("/readyz").status_code == 503
