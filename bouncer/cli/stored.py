@@ -15,12 +15,12 @@ import typer
 from bouncer import log
 from bouncer.classify.category import BounceClass, Category
 from bouncer.cli.configuration import ConfigOption, loaded
+from bouncer.cli.entries import COLUMNS, entry_of, read_csv
 from bouncer.cli.output import Format, FormatOption, chosen, fail, print_rows
 from bouncer.clock import now
 from bouncer.config import Config
 from bouncer.errors import BouncerError
 from bouncer.events import SuppressionReason
-from bouncer.mail.address import address_key
 from bouncer.records import Subscriber, Suppression
 from bouncer.reports.report import Kind
 
@@ -34,8 +34,8 @@ _EVENT_COLUMNS = (
     "received_at", "kind", "class", "category", "recipient", "status", "smtp_code", "provider",
     "sending_domain", "diagnostic",
 )  # fmt: skip
-_SUPPRESSION_COLUMNS = ("address", "sending_domain", "reason", "source", "since", "until")
 _PAGE = 1000
+_FAULTS_SHOWN = 20
 
 events = typer.Typer(help="What became of what arrived.", no_args_is_help=True)
 suppressions = typer.Typer(help="Addresses that are not to be mailed.", no_args_is_help=True)
@@ -119,11 +119,21 @@ def add_suppressions(
     config: ConfigOption = None,
 ) -> None:
     """Suppresses addresses, for one sending domain or for all."""
-    entries = [
-        _manual(a, sending_domain, until.replace(tzinfo=UTC) if until else None) for a in addresses
-    ]
-    added = _in_store(config, lambda s: _put(s, entries))
-    print(f"{added} added, {len(entries) - added} there already", file=sys.stderr)
+    end = until.replace(tzinfo=UTC).isoformat() if until else None
+    try:
+        entries = [
+            entry_of({"address": a, "sending_domain": sending_domain, "until": end}, now())
+            for a in addresses
+        ]
+    except ValueError as error:
+        fail(*str(error).splitlines())
+
+    async def put(store: "Store") -> int:
+        return sum(await asyncio.gather(*(store.suppressions.put(entry) for entry in entries)))
+
+    added = _in_store(config, put)
+    changed = len(entries) - added
+    print(f"{added} added, {changed} there already: as asked now", file=sys.stderr)
 
 
 @suppressions.command("remove")
@@ -148,14 +158,20 @@ def remove_suppressions(
 
 @suppressions.command("import")
 def import_suppressions(
-    file: Annotated[Path, typer.Argument(help="CSV: address, sending_domain; or just addresses.")],
+    file: Annotated[
+        Path, typer.Argument(help=f"CSV with a header of {', '.join(COLUMNS)}; or just addresses.")
+    ],
     config: ConfigOption = None,
 ) -> None:
-    """Suppresses every address of a CSV file, as written by `export` or by another service."""
-    entries, faults = _read_csv(file)
+    """Adds the entries of a CSV file, as written by `export` or by another service.
+
+    Only the column `address` (or `email`) is needed. What is suppressed already stays as it is,
+    unless the file says so for longer. Of a file with a fault nothing is added.
+    """
+    entries, faults = read_csv(file, now())
     if faults:
-        fail(*faults[:20])
-    added = _in_store(config, lambda s: _put(s, entries))
+        fail(*faults[:_FAULTS_SHOWN])
+    added = _in_store(config, lambda s: s.suppressions.put_new(entries, now()))
     print(f"{added} added, {len(entries) - added} there already", file=sys.stderr)
 
 
@@ -164,10 +180,10 @@ def export_suppressions(config: ConfigOption = None) -> None:
     """Prints all suppressions as CSV."""
     found = _in_store(config, lambda s: _all(lambda n, c: s.suppressions.find(n, c), None))
     rows = csv.writer(sys.stdout)
-    rows.writerow(_SUPPRESSION_COLUMNS)
+    rows.writerow(COLUMNS)
     for one in found:
         entry = one.entry().model_dump(mode="json")
-        rows.writerow(["" if entry[c] is None else entry[c] for c in _SUPPRESSION_COLUMNS])
+        rows.writerow(["" if entry[c] is None else entry[c] for c in COLUMNS])
 
 
 @db.command("upgrade")
@@ -236,42 +252,6 @@ async def _all(
     return found
 
 
-async def _put(store: "Store", entries: list[Suppression]) -> int:
-    return sum([await store.suppressions.put(entry) for entry in entries])
-
-
-def _manual(address: str, domain: str | None, until: datetime | None) -> Suppression:
-    if "@" not in address.strip("@"):
-        fail(f"{address!r} is not an address")
-    return Suppression(
-        address=address_key(address),
-        sending_domain=domain.lower() if domain else None,
-        reason=SuppressionReason.MANUAL,
-        source="cli",
-        since=now(),
-        until=until,
-    )
-
-
-def _read_csv(file: Path) -> tuple[list[Suppression], list[str]]:
-    """The entries of a file, or what is wrong with it, by line."""
-    entries: list[Suppression] = []
-    faults: list[str] = []
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            for number, row in enumerate(csv.reader(text), start=1):
-                if not row or (number == 1 and row[0].strip().lower() in ("address", "email")):
-                    continue
-                address, domain = row[0].strip(), (row[1].strip() if len(row) > 1 else "")
-                if "@" in address.strip("@"):
-                    entries.append(_manual(address, domain or None, None))
-                else:
-                    faults.append(f"{file}:{number}: {address!r} is not an address")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        faults.append(f"{file}: {getattr(error, 'strerror', None) or error}")
-    return entries, faults
-
-
 def _print_suppressions(found: list[Suppression], format_: Format | None, *, nothing: str) -> None:
     rows = [one.entry() for one in found]
-    print_rows(rows, _SUPPRESSION_COLUMNS, chosen(format_), nothing=nothing)
+    print_rows(rows, COLUMNS, chosen(format_), nothing=nothing)

@@ -121,6 +121,16 @@ class Suppressions:
             self._outbox.waiting.set()
         return new
 
+    async def put_new(self, entries: Sequence[Suppression], now: datetime) -> int:
+        """Sets entries of which none is in force that lasts as long; how many were new."""
+        new = 0
+        for start in range(0, len(entries), _ADDRESSES_AT_ONCE):
+            some = entries[start : start + _ADDRESSES_AT_ONCE]
+            new += sum(await self._database.write(self._put_new, (some, now)))
+        if new:
+            self._outbox.waiting.set()
+        return new
+
     async def remove(
         self, address: str, sending_domain: str | Literal[_Every.ALL] | None, now: datetime
     ) -> list[Suppression]:
@@ -147,14 +157,16 @@ class Suppressions:
         wanted: Sequence[tuple[Suppression, datetime]],
         *,
         amended: bool = False,
+        alone: bool = False,
     ) -> list[bool]:
         """Adds those that no entry in force covers and owes the webhooks; which are new.
 
         One that ends sooner covers nothing that lasts longer: it is replaced, or stands beside.
         `amended`: the events are old, and the entry may have been told of before it fell away.
+        `alone`: only an entry of the same sending domain covers another.
         """
         entries = [(_cleaned(suppression), now) for suppression, now in wanted]
-        written = _write(connection, entries, _uncovered(connection, entries))
+        written = _write(connection, entries, _uncovered(connection, entries, alone))
         new = [position in written for position in range(len(entries))]
         told = [entry for entry, is_new in zip(entries, new, strict=True) if is_new]
         add_deliveries(
@@ -198,6 +210,14 @@ class Suppressions:
         add_deliveries(connection, self._outbox.owed([(added, _cause(item))]))
         return True
 
+    def _put_new(
+        self, connection: Connection, calls: Sequence[tuple[Sequence[Suppression], datetime]]
+    ) -> list[list[bool]]:
+        return [
+            self.add(connection, [(each, now) for each in some], amended=True, alone=True)
+            for some, now in calls
+        ]
+
     def _remove(
         self,
         connection: Connection,
@@ -238,7 +258,7 @@ def entries_of(
 
 
 def _uncovered(
-    connection: Connection, entries: Sequence[tuple[Suppression, datetime]]
+    connection: Connection, entries: Sequence[tuple[Suppression, datetime]], alone: bool
 ) -> dict[int, bool]:
     """Where those stand that neither an entry as wide nor one before them says already, and
     whether an entry of the same key stands there that ends sooner."""
@@ -252,7 +272,7 @@ def _uncovered(
         key = _key(suppression)
         in_force = {
             wide: until[wide]
-            for wide in (key, (key[0], EVERY_DOMAIN))
+            for wide in ((key,) if alone else (key, (key[0], EVERY_DOMAIN)))
             if wide in until and (until[wide] is None or until[wide] > now)
         }
         if not any(_lasts(ends, suppression.until) for ends in in_force.values()):

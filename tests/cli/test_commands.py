@@ -99,11 +99,70 @@ def test_suppressions_go_out_and_come_back(tmp_path: Path) -> None:
     }
 
 
+def test_an_import_restores_what_was_exported_and_harms_nothing_in_force(tmp_path: Path) -> None:
+    lines = [
+        "address,sending_domain,reason,source,since,until",
+        "a@b.test,x.test,hard_bounce,pipeline,2026-01-02T03:04:05Z,",
+        "a@b.test,,complaint,pipeline,2026-01-03T03:04:05Z,",
+        "c@b.test,,unsubscribe,api,2026-01-04T03:04:05Z,2999-01-01T00:00:00Z",
+    ]
+    (tmp_path / "list.csv").write_text("".join(f"{line}\r\n" for line in lines))
+    (tmp_path / "plain.csv").write_text("A@b.test\nc@b.test\nc@b.test\n\nnew@b.test\n")
+    assert "3 added, 0 there already" in _imported(tmp_path, "list.csv")
+    assert _exported(tmp_path) == sorted(lines)
+    assert "0 added, 3 there already" in _imported(tmp_path, "list.csv")
+    assert "2 added, 2 there already" in _imported(tmp_path, "plain.csv")
+    kept = _exported(tmp_path)
+    assert {*lines[:3]} <= {*kept}
+    assert next(line for line in kept if line.startswith("c@")).startswith("c@b.test,,manual,cli,")
+
+
+def test_columns_of_an_import_are_found_by_their_names(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("created,Email,sending_domain\n1767,a@b.test,X.test\n")
+    assert "1 added" in _imported(tmp_path, "list.csv")
+    assert _exported(tmp_path)[0].startswith("a@b.test,x.test,manual,cli,")
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("@b.test,,", "address: '@b.test': write a whole address"),
+        (",x.test,", "address: there is none"),
+        ("a@b.test,not a domain,", "sending_domain: 'not a domain': write a domain name"),
+        ("a@b.test,,2001-01-01T00:00:00Z", "until: 2001-01-01T00:00:00Z: write a time to come"),
+        ("a@b.test,,soon", "until: 'soon': write a date and time with its zone"),
+    ],
+)
+def test_an_import_is_judged_as_the_api_judges(tmp_path: Path, line: str, fault: str) -> None:
+    (tmp_path / "list.csv").write_text(f"address,sending_domain,until\nok@b.test,,\n{line}\n")
+    done = run("suppressions", "import", tmp_path / "list.csv", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"bouncer: {tmp_path}/list.csv:3: {fault}")
+    assert not (tmp_path / "bouncer.db").exists()
+
+
+def test_an_added_entry_is_judged_as_the_api_judges(tmp_path: Path) -> None:
+    for arguments in (["@b"], ["a@b.test", "--until", "2001-01-01"],
+                      ["a@b.test", "--sending-domain", "no domain"]):  # fmt: skip
+        done = run("suppressions", "add", *arguments, folder=tmp_path)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def _imported(folder: Path, name: str) -> str:
+    return run("suppressions", "import", folder / name, folder=folder).stderr
+
+
+def _exported(folder: Path) -> list[str]:
+    return sorted(run("suppressions", "export", folder=folder).stdout.splitlines())
+
+
 def test_a_bad_line_of_a_csv_is_named(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("address\na@b.test\nnonsense\n")
     done = run("suppressions", "import", tmp_path / "list.csv", folder=tmp_path)
     assert done.returncode == 2
-    assert f"{tmp_path}/list.csv:3: 'nonsense' is not an address" in done.stderr
+    assert f"{tmp_path}/list.csv:3: address: 'nonsense': write a whole address" in done.stderr
 
 
 def test_a_store_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
