@@ -28,7 +28,7 @@ pytestmark = [
 
 MIB = 2**20
 SIZE = (25 if FULL else 1) * MIB
-ENDLESS = (600 if FULL else 24) * MIB
+ENDLESS = (600 if FULL else 64) * MIB
 ENDLESS_LINES = 100 if FULL else 30
 FLOOD = 2000 if FULL else 200
 MAILS = 200 if FULL else 20
@@ -123,7 +123,7 @@ async def test_an_endless_line_is_cut_at_the_limit(serving: Serving) -> None:
         client.close()
         grown = memory(bouncer.pid, "VmHWM") - before
         print(f"\nendless line of {poured / MIB:.0f} MiB: memory at most +{grown / MIB:.1f} MiB")
-        assert grown < 2 * SIZE + 4 * MIB
+        assert grown < 2 * SIZE + 16 * MIB  # what else a service does meanwhile
         assert (await sends(bouncer, 1)).startswith("250 ")
 
 
