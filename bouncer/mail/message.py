@@ -24,6 +24,9 @@ _SMALL_HEADER = 160
 
 # A header with its continuation lines, or a line that is none.
 _FIELD = re.compile(rb"^(?:([!-9;-~]++)[ \t]*+:[ \t]*(.*(?:\n[ \t].*)*)|(.+))", re.MULTILINE)
+_FIELD_END = re.compile(rb"\n(?![ \t])")
+_NAME = re.compile(rb"[!-9;-~]+")
+_MAX_REMEMBERED_NAME = 64
 _TYPE = re.compile(rb"\s*([A-Za-z0-9.+_-]+/[A-Za-z0-9.+_-]+)")
 _PARAMETER = {
     name: re.compile(
@@ -298,11 +301,15 @@ class Message:
         if block_end - start > MAX_HEADER_BLOCK:
             self.note("header too large")
             block_end = start + MAX_HEADER_BLOCK
-        found = _FIELD.findall(octets[start:block_end])
+        block = octets[start:block_end]
+        fields: Fields | None = _plain_fields(block)
+        if fields is not None:
+            return fields, body
+        found = _FIELD.findall(block)
         if len(found) > MAX_HEADERS:
             self.note("too many headers")
             del found[MAX_HEADERS:]
-        fields: Fields = {}
+        fields = {}
         for seen, (name, value, stray) in enumerate(found, 1):
             if not stray:
                 key = name.lower()
@@ -325,6 +332,32 @@ class Message:
             return False
         self.note("stray line in header")
         return True
+
+
+def _plain_fields(block: bytes) -> Fields | None:
+    """The fields of a header as nearly every mail has one; None where it takes a closer look."""
+    if len(block) > MAX_HEADER:
+        return None
+    fields: Fields = {}
+    lines = _FIELD_END.split(block)
+    if len(lines) > MAX_HEADERS:
+        return None
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        key = _key_of(name) if colon and len(name) <= _MAX_REMEMBERED_NAME else None
+        if key is None:
+            return None
+        if key in fields:
+            fields[key].append(value.lstrip(b" \t"))
+        else:
+            fields[key] = [value.lstrip(b" \t")]
+    return fields
+
+
+@lru_cache(maxsize=2048)
+def _key_of(written: bytes) -> bytes | None:
+    name = written.rstrip(b" \t")
+    return name.lower() if _NAME.fullmatch(name) else None
 
 
 @lru_cache(maxsize=512)
@@ -372,7 +405,8 @@ def _charset_of(content_type: bytes) -> str | None:
 
 def parameter(value: bytes, name: bytes) -> bytes | None:
     """A parameter of a Content-Type (RFC 2045, and 2231 in the forms that are met)."""
-    found = _PARAMETER[name].search(value)
+    at = value.lower().find(name)
+    found = _PARAMETER[name].search(value, at) if at >= 0 else None
     if found is None:
         return None
     said = found.group(1) or found.group(2)

@@ -12,10 +12,6 @@ from bouncer.mail.message import Message
 
 _MAX_VALUE = 4096
 _HEADER_LINE = re.compile(r"(?m)^[> \t]{0,8}[A-Z][A-Za-z-]{1,40}:")
-# `Name <local@domain>` and the bare address, without anything that needs a second look.
-_PLAIN_AUTHOR = re.compile(
-    r"(?:[^<>@]{0,200}<)?[A-Za-z0-9._+-]{1,64}@([A-Za-z0-9.-]{0,254}[A-Za-z0-9])>?$"
-)
 _QUOTED = re.compile(r"(?m)^[> \t]{1,8}(?=[A-Z])")
 
 
@@ -59,9 +55,12 @@ class ReturnedHeader:
         value = self.value(b"from", b"From")
         if not value:
             return None
-        plain = _PLAIN_AUTHOR.match(value)
-        if plain is not None:
-            return plain.group(1).lower()
+        at = value.rfind("@")
+        domain = value[at + 1 :].removesuffix(">")
+        if at > 0 and domain.isascii() and domain.replace(".", "").replace("-", "").isalnum():
+            before = value[at - 1]
+            if domain[-1] not in ".-" and (before.isalnum() or before in "._+-"):
+                return domain.lower()
         found = addresses_in(value)
         return domain_of(found[-1]) if found else None
 

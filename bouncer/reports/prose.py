@@ -23,6 +23,7 @@ from bouncer.reports.phrases import (
     OTHERS_WORDS,
     REASONS_BEFORE,
     RETURNED,
+    any_of,
 )
 from bouncer.reports.transcript import replies_in
 
@@ -78,7 +79,21 @@ _RETURNED_HEADER = re.compile(
 )
 
 
-# The one search that has to look at every phrase: RE2 does it in one pass over a small automaton.
+_RETURNED_NAMES = (
+    "received",
+    "message-id",
+    "return-path",
+    "mime-version",
+    "delivered-to",
+    "dkim-signature",
+    "domainkey-signature",
+    "arc-seal",
+    "x-google-",
+    "x-originating-ip",
+)
+# The one search that has to look at every phrase. In a long text RE2 does it in one pass; in a
+# short one looking for each is faster: RE2's automaton has left the processor's cache.
+_MAX_PHRASES_ONE_BY_ONE = 4096
 _RETURNED = re2.compile("|".join(map(re2.escape, RETURNED)).encode())
 
 
@@ -89,14 +104,30 @@ _HELPERS = frozenset(("postmaster", "abuse", "support", "help", "helpdesk", "adm
 def split_returned(text: str) -> tuple[str, str]:
     """What the reporter wrote, and the mail it is about where that follows as text."""
     examined = text[:MAX_PROSE]
-    header = _RETURNED_HEADER.search("\n" + examined)
-    cut = header.start() if header else len(examined)
-    octets = examined[:cut].lower().encode("utf-8", "replace")
-    marked = _RETURNED.search(octets)
-    if marked is not None:
-        line = max(octets.rfind(b"\n", 0, marked.start()), 0)
-        cut = min(len(octets[:line].decode("utf-8")), cut)
+    lowered = examined.lower()
+    if len(lowered) != len(examined):
+        lowered = examined
+    cut = len(examined)
+    if any_of(_RETURNED_NAMES, lowered) and (header := _RETURNED_HEADER.search("\n" + examined)):
+        cut = header.start()
+    marked = _first_of(RETURNED, lowered, cut)
+    if marked < cut:
+        cut = max(lowered.rfind("\n", 0, marked), 0)
     return examined[:cut], text[cut : cut + MAX_PROSE]
+
+
+def _first_of(phrases: tuple[str, ...], text: str, end: int) -> int:
+    """Where the first of the phrases begins; `end` where none stands before it."""
+    if end > _MAX_PHRASES_ONE_BY_ONE:
+        octets = text[:end].encode("utf-8", "replace")
+        found = _RETURNED.search(octets)
+        return len(octets[: found.start()].decode("utf-8")) if found else end
+    first = end
+    for phrase in phrases:
+        at = text.find(phrase, 0, end)
+        if 0 <= at < first:
+            first = at
+    return first
 
 
 class Prose:
