@@ -4,6 +4,7 @@ A 202 means: on disk. Nothing is parsed here beyond what tells the two kinds of 
 pipeline reads what was stored.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from bouncer.api.gate import needs
 from bouncer.api.problems import answers
 from bouncer.api.services import Services, Use
 from bouncer.events import Source
+from bouncer.mail.reply import reply_from
 from bouncer.records import MediaType, Received, digest_of
 from bouncer.reports.smtp_reply import SmtpReply
 
@@ -35,12 +37,23 @@ Content-Type: multipart/report; report-type=delivery-status; boundary="b"
 class ReportedReply(SmtpReply):
     """A reply as this door takes it: text that can be stored, a time that says its zone."""
 
-    occurred_at: Moment | None = Field(default=None, description="default: now")
+    occurred_at: Moment | None = Field(
+        default=None,
+        description="without it the same reply again is the same report, whenever it was given",
+    )
 
     @field_validator("recipient", "smtp_reply", "sender", "remote_mta", "message_id")
     @classmethod
     def _storable(cls, value: str | None) -> str | None:
         return value if value is None else clean(value)
+
+    @field_validator("smtp_reply")
+    @classmethod
+    def _a_reply(cls, value: str) -> str:
+        reply = reply_from(value)
+        if reply is None or (reply.code is None and reply.status is None):
+            raise ValueError('write the reply with its code, such as "550 5.1.1 no such user"')
+        return value
 
 
 class SmtpReplies(Asked):
@@ -130,7 +143,9 @@ async def post_reports(
             raise HTTPException(422, "the message is empty")
         ids = await _store(services, [_message(services, body, recipient or "", peer)])
         return Accepted(id=ids[0])
-    return AcceptedMany(ids=await _store(services, _replies(services, body, peer)))
+    # A thousand replies of 8 KiB take a while to look at.
+    replies = await asyncio.to_thread(_replies, services, body, peer)
+    return AcceptedMany(ids=await _store(services, replies))
 
 
 def _message(services: Services, octets: bytes, recipient: str, peer: str | None) -> Received:
@@ -154,8 +169,8 @@ def _replies(services: Services, body: bytes, peer: str | None) -> list[Received
     now = services.clock()
     items = []
     for reply in replies:
-        dated = reply.model_copy(update={"occurred_at": reply.occurred_at or now})
-        octets = dated.model_dump_json(exclude_none=True).encode()
+        # Nothing of ours in it, such as the time: sent again it has to be the same item.
+        octets = reply.model_dump_json(exclude_none=True).encode()
         items.append(
             Received(
                 source=Source.API,

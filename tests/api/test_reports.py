@@ -42,7 +42,7 @@ async def test_the_same_message_again_is_one_item_and_one_id(api: Api) -> None:
     assert (api.received("api"), api.received("duplicate")) == (1, 1)
 
 
-async def test_smtp_replies_are_one_item_each_with_the_time_filled_in(api: Api) -> None:
+async def test_smtp_replies_are_one_item_each(api: Api) -> None:
     replies = [
         _reply(),
         _reply(recipient="\u00e9@example.net", occurred_at="2026-02-01T01:00:00+01:00"),
@@ -55,7 +55,7 @@ async def test_smtp_replies_are_one_item_each_with_the_time_filled_in(api: Api) 
     assert {item.media_type for item in kept} == {MediaType.SMTP_REPLY}
     assert {item.recipient for item in kept} == {""}
     bodies = [json.loads(item.octets) for item in kept]
-    assert bodies[0]["occurred_at"] == "2026-03-01T12:00:00Z"
+    assert bodies[0] == replies[0]
     assert bodies[1]["recipient"] == "\u00e9@example.net"
     assert b": " not in kept[0].octets.partition(b"smtp_reply")[0]
 
@@ -67,6 +67,24 @@ async def test_the_same_reply_twice_is_one_item(api: Api) -> None:
     assert len({*both.json()["ids"], *again.json()["ids"]}) == 1
     assert len(await _inbox(api)) == 1
     assert (api.received("api"), api.received("duplicate")) == (1, 2)
+
+
+async def test_a_reply_without_a_time_is_one_item_whenever_it_is_sent_again(api: Api) -> None:
+    first = await api.http.post("/v1/reports", json={"reports": [_reply()]})
+    api.clock.advance(timedelta(seconds=5))
+    again = await api.http.post("/v1/reports", json={"reports": [_reply()]})
+    assert first.json() == again.json()
+    assert len(await _inbox(api)) == 1
+
+
+@pytest.mark.parametrize("words", ["nonsense", "connection lost", "354 go on", "since 1999"])
+async def test_words_that_are_no_smtp_reply_are_refused_by_the_name_of_the_field(
+    api: Api, words: str
+) -> None:
+    answer = await api.http.post("/v1/reports", json={"reports": [_reply(smtp_reply=words)]})
+    (fault,) = problem(answer, 422)["errors"]
+    assert fault["where"].endswith("smtp_reply")
+    assert await _inbox(api) == []
 
 
 @pytest.mark.parametrize(
