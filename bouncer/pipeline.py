@@ -48,7 +48,7 @@ class Inbox(Protocol):
     async def finish_all(
         self, finished: Sequence[Finished], now: datetime
     ) -> list[FinishOutcome]: ...
-    async def release(self, items: Sequence[InboxItem]) -> None: ...
+    async def release(self, items: Sequence[InboxItem], *, untried: bool = False) -> None: ...
     async def record_crash(self, item: InboxItem) -> None: ...
 
 
@@ -63,6 +63,7 @@ async def run(
 ) -> None:
     """Works the inbox until cancelled. Two workers a reader keep it busy while one commits."""
     ruleset = await _started(readers)
+    metrics.build_info.clear()  # of the ruleset before
     metrics.build_info.labels(__version__, ruleset).set(1)
     async with asyncio.TaskGroup() as tasks:
         for number in range(workers):
@@ -108,8 +109,8 @@ class Worker:
             try:
                 if not await self.turn():
                     await self._wait()
-            except StoreError:
-                log.warning("the store is away; messages wait in it", exc_info=True)
+            except StoreError as error:
+                log.warning("the store is away; messages wait in it: %s", error)
                 await asyncio.sleep(_STORE_WAIT_SECONDS)
 
     async def turn(self) -> bool:
@@ -118,14 +119,22 @@ class Worker:
         items = await self._inbox.claim(BATCH_ITEMS, BATCH_OCTETS, self._lease, self._clock())
         if not items:
             return False
+        try:
+            await self._work(items)
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreError):  # then the lease ends
+                await self._inbox.release(items, untried=True)
+            raise
+        self._metrics.message_processing_seconds.observe(perf_counter() - started)
+        return True
+
+    async def _work(self, items: list[InboxItem]) -> None:
         if len(items) == 1 and self._is_poison(items[0]):
             await self._quarantine(items[0])
-            return True
+            return
         async with self._readers.reader() as reader:
             readings = await self._read(reader, items)
         await self._store([_finished(*each) for each in zip(items, readings, strict=False)])
-        self._metrics.message_processing_seconds.observe(perf_counter() - started)
-        return True
 
     async def _read(self, reader: Reader, items: list[InboxItem]) -> Sequence[Reading]:
         """The readings, or none when the reader died: then each is tried alone (`Inbox.claim`)."""
@@ -139,10 +148,6 @@ class Worker:
                 raise
             self._metrics.reader_deaths.labels("alone" if len(items) == 1 else "batch").inc()
             log.warning("%s over %s (%d in the batch)", death, items[0].id, len(items))
-        except asyncio.CancelledError:
-            with contextlib.suppress(StoreError):  # then its lease ends
-                await self._inbox.release(items)
-            raise
         if len(items) == 1:
             await self._inbox.record_crash(items[0])
         await self._inbox.release(items)

@@ -59,13 +59,17 @@ class Reader:
         self._settings = json.dumps(settings).encode()
         self._timeout = limits.timeout.total_seconds()
         self._process: asyncio.subprocess.Process | None = None
+        self._starting = asyncio.Lock()
+        self._version = ""
 
     async def start(self) -> str:
         """Starts the process unless it runs; the version of its ruleset."""
-        if self._process is None:
-            self._process = await _process()
-            self._version = (await self._ask(self._settings, seconds=_START_SECONDS)).decode()
-        return self._version
+        async with self._starting:  # whoever asks for it meanwhile waits for the one start
+            if self._process is None:
+                self._process = await _process()
+                version = await self._ask(self._settings, seconds=_START_SECONDS)
+                self._version = version.decode()
+            return self._version
 
     async def read(self, items: Sequence[InboxItem]) -> Sequence[Reading]:
         """What these messages are. Raises ReaderDied when the process did not survive them."""

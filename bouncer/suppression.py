@@ -6,7 +6,7 @@ Refusals of us, delays, auto-replies and challenges never suppress.
 
 from bouncer.classify.category import BounceClass
 from bouncer.events import Event, SuppressionReason
-from bouncer.mail.address import address_key
+from bouncer.mail.address import address_key, domain_of
 from bouncer.records import Suppression
 from bouncer.reports.report import Kind
 
@@ -14,10 +14,11 @@ from bouncer.reports.report import Kind
 def suppression_for(event: Event) -> Suppression | None:
     """The suppression that an event calls for; None for nearly all of them.
 
+    Where a server forwarded the mail, the original recipient is the address that the sender holds.
     `sending_domain` None, where the event does not know it, holds for every domain.
     """
     reason = _reason(event)
-    address = event.recipient or event.original_recipient
+    address = _held(event.original_recipient) or _held(event.recipient)
     if reason is None or address is None:
         return None
     return Suppression(
@@ -28,6 +29,11 @@ def suppression_for(event: Event) -> Suppression | None:
         since=event.received_at,
         events=(event.id,),
     )
+
+
+def _held(address: str | None) -> str | None:
+    """An address that a sender can hold: one with a domain."""
+    return address if address and domain_of(address) else None
 
 
 def _reason(event: Event) -> SuppressionReason | None:

@@ -56,5 +56,19 @@ def test_nothing_else_ever_suppresses(kind: Kind, class_: BounceClass | None) ->
     assert suppression_for(event(kind, class_)) is None
 
 
+def test_of_a_forwarded_mail_the_address_that_was_mailed_is_suppressed() -> None:
+    forwarded = event(Kind.BOUNCE, BounceClass.HARD, recipient="new@elsewhere.test")
+    found = suppression_for(forwarded.model_copy(update={"original_recipient": "old@list.test"}))
+    assert found is not None
+    assert found.address == "old@list.test"
+    found = suppression_for(forwarded.model_copy(update={"original_recipient": "jsmith"}))
+    assert found is not None
+    assert found.address == "new@elsewhere.test"
+
+
+def test_a_name_without_a_domain_is_nobodys_address() -> None:
+    assert suppression_for(event(Kind.BOUNCE, BounceClass.HARD, recipient="jsmith")) is None
+
+
 def test_without_a_recipient_there_is_nobody_to_suppress() -> None:
     assert suppression_for(event(Kind.BOUNCE, BounceClass.HARD, recipient=None)) is None

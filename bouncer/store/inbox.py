@@ -88,6 +88,7 @@ _STANDING = Statement(
 )
 _HELD = (inbox.c.id == bindparam("of_id"), inbox.c.claim == bindparam("token"))
 _RELEASE = update(inbox).where(*_HELD).values(state=_WAITING, claim=None, claimed_until=None)
+_UNTRIED = _RELEASE.values(attempts=inbox.c.attempts - 1)
 _CRASHED = update(inbox).where(*_HELD).values(crashes=inbox.c.crashes + 1)
 _FINISH = Statement(
     lambda among: (
@@ -174,10 +175,10 @@ class Inbox:
             self._outbox.waiting.set()
         return outcomes
 
-    async def release(self, items: Sequence[InboxItem]) -> None:
-        """Gives claimed items back; their attempts stay counted."""
+    async def release(self, items: Sequence[InboxItem], *, untried: bool = False) -> None:
+        """Gives claimed items back; `untried`: as if they had not been claimed."""
         if items:
-            await self._database.write(_release, items)
+            await self._database.write(_give_back if untried else _release, items)
             self.waiting.set()
 
     async def record_crash(self, item: InboxItem) -> None:
@@ -386,6 +387,11 @@ def _set_finished(connection: Connection, items: Sequence[tuple[Finished, dateti
 
 def _release(connection: Connection, calls: Sequence[Sequence[InboxItem]]) -> list[None]:
     connection.execute(_RELEASE, [_holding(item) for items in calls for item in items])
+    return [None] * len(calls)
+
+
+def _give_back(connection: Connection, calls: Sequence[Sequence[InboxItem]]) -> list[None]:
+    connection.execute(_UNTRIED, [_holding(item) for items in calls for item in items])
     return [None] * len(calls)
 
 
