@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from prometheus_client import generate_latest
+from prometheus_client import Gauge, generate_latest
 
 from bouncer.clock import Clock
 from bouncer.errors import StoreError
@@ -47,6 +47,8 @@ class Gauges:
         for reason in SuppressionReason:
             metrics.suppressions.labels(reason).set(reasons.get(reason, 0))
         pending = await self._store.outbox.pending()
+        for gauge in (metrics.webhook_pending, metrics.webhook_oldest_pending_age):
+            _keep_only(gauge, self._endpoints)
         for endpoint in self._endpoints:
             waiting = pending.get(endpoint)
             age = (at - waiting.oldest).total_seconds() if waiting else 0
@@ -55,3 +57,10 @@ class Gauges:
         free = self._store.free_bytes()
         if free is not None:
             metrics.store_free_bytes.set(free)
+
+
+def _keep_only(gauge: Gauge, endpoints: Sequence[str]) -> None:
+    """Drops the values of endpoints that were configured before a reload: nothing sets them now."""
+    [family] = gauge.collect()
+    for endpoint in {sample.labels["endpoint"] for sample in family.samples} - {*endpoints}:
+        gauge.remove(endpoint)

@@ -1,6 +1,7 @@
 """The outbox: webhooks that are owed, written in the transaction of what they tell."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -122,6 +123,12 @@ class Outbox:
             self.waiting.set()
         return found
 
+    async def abandon(
+        self, configured: Sequence[str], reason: str, limit: int, now: datetime
+    ) -> dict[str, int]:
+        """Fails what is owed to any other endpoint, so many at most; how many, by endpoint."""
+        return await self._database.write(_abandon, (configured, reason, limit, now))
+
     async def expire(self, before: datetime, limit: int) -> int:
         """Forgets finished deliveries, so many at most."""
         return await self._database.write(_expire, (before, limit))
@@ -239,6 +246,28 @@ def _retry_one(connection: Connection, id_: str, now: datetime) -> bool:
     finished = update(deliveries).where(of_id, deliveries.c.state != _PENDING).values(due | again)
     # The finished first: it would be pending, and found by the other.
     return any(connection.execute(each).rowcount for each in (finished, pending))
+
+
+_Abandon = tuple[Sequence[str], str, int, datetime]
+
+
+def _abandon(connection: Connection, calls: Sequence[_Abandon]) -> list[dict[str, int]]:
+    return [_abandon_some(connection, *call) for call in calls]
+
+
+def _abandon_some(
+    connection: Connection, configured: Sequence[str], reason: str, limit: int, now: datetime
+) -> dict[str, int]:
+    rows = connection.execute(
+        select(deliveries.c.id, deliveries.c.endpoint)
+        .where(deliveries.c.state == _PENDING, deliveries.c.endpoint.not_in(configured))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    failed = {"state": DeliveryState.FAILED.value, "last_error": reason, "finished_at": now}
+    of_these = deliveries.c.id.in_([row.id for row in rows])
+    connection.execute(update(deliveries).where(of_these).values(failed | {"claimed_until": None}))
+    return dict(Counter(row.endpoint for row in rows))
 
 
 def _expire(connection: Connection, calls: Sequence[tuple[datetime, int]]) -> list[int]:

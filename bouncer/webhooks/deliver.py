@@ -9,6 +9,7 @@ import contextlib
 import logging
 import random
 import ssl
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -23,6 +24,8 @@ from bouncer.webhooks.retry import GONE, Outcome, after, given_up
 
 MAX_IN_FLIGHT = 4
 POLL = timedelta(seconds=1)
+NO_ENDPOINT = "the endpoint is gone"
+_ABANDONED_AT_ONCE = 500  # in one transaction: others write too
 _LEASE_MARGIN = timedelta(seconds=30)  # beyond the timeout of an attempt, to record it
 
 log = logging.getLogger(__name__)
@@ -43,6 +46,11 @@ class Outbox(Protocol):
     async def record(self, delivery: Delivery) -> None:
         """Stores the result of an attempt, and ends the claim."""
 
+    async def abandon(
+        self, configured: Sequence[str], reason: str, limit: int, now: datetime
+    ) -> dict[str, int]:
+        """Fails what is owed to any other endpoint, so many at most; how many, by endpoint."""
+
 
 async def run(
     outbox: Outbox,
@@ -56,7 +64,7 @@ async def run(
     tls: ssl.SSLContext | None = None,
     chance: Callable[[], float] = random.random,
 ) -> None:
-    """Delivers until it is cancelled. Deliveries to endpoints not named here are left alone."""
+    """Delivers until it is cancelled. What is owed to endpoints not named here fails at once."""
     trust = tls or ssl.create_default_context()
     async with contextlib.AsyncExitStack() as posters, asyncio.TaskGroup() as tasks:
         workers = []
@@ -72,7 +80,31 @@ async def run(
             )
         for worker in workers:
             tasks.create_task(worker.run(), name=f"webhooks {worker.name}")
+        names = [name for name, _ in endpoints]
+        tasks.create_task(_abandon(outbox, names, clock, poll), name="webhooks abandoned")
         await _wake_all(outbox, workers)
+
+
+async def _abandon(
+    outbox: Outbox, configured: Sequence[str], clock: Clock, poll: timedelta
+) -> None:
+    """Ends what is owed to endpoints that are gone: nobody would deliver it, ever."""
+    counts: Counter[str] = Counter()
+    while True:
+        try:
+            failed = await outbox.abandon(configured, NO_ENDPOINT, _ABANDONED_AT_ONCE, clock())
+        except StoreError:  # the workers say so
+            await asyncio.sleep(poll.total_seconds())
+            continue
+        counts.update(failed)
+        if not failed:
+            break
+    for name, count in counts.items():
+        log.warning(
+            "webhook endpoint %s is not configured any more: %d deliveries owed to it have failed",
+            name,
+            count,
+        )
 
 
 async def _wake_all(outbox: Outbox, workers: Sequence["_Worker"]) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from bouncer.errors import StoreUnavailable
 from bouncer.records import Delivery, DeliveryState
+from bouncer.webhooks.retry import given_up
 
 BODY = '{"type":"webhook.test","timestamp":"2026-03-01T12:00:00Z","data":{"endpoint":"ops"}}'
 
@@ -64,6 +66,20 @@ class MemoryOutbox:
         self.history.append(delivery)
         self._claimed.pop(delivery.id, None)
         self._changed.set()
+
+    async def abandon(
+        self, configured: Sequence[str], reason: str, limit: int, now: datetime
+    ) -> dict[str, int]:
+        self._check()
+        counts: Counter[str] = Counter()
+        for key, item in list(self.deliveries.items()):
+            if item.endpoint not in configured and item.state is DeliveryState.PENDING:
+                self.deliveries[key] = given_up(item, reason, now)
+                counts[item.endpoint] += 1
+                if counts.total() == limit:
+                    break
+        self._changed.set()
+        return dict(counts)
 
     def release(self) -> None:
         """As if every lease had run out."""

@@ -373,14 +373,14 @@ async def test_a_result_is_kept_until_the_store_is_back() -> None:
     assert len(receiver.requests) == 1
 
 
-async def test_deliveries_to_endpoints_that_are_not_configured_are_left_alone() -> None:
+async def test_deliveries_to_endpoints_that_are_not_configured_fail_unsent() -> None:
     stranger = delivery(2, "former")
     outbox = MemoryOutbox(delivery(1), stranger)
     async with receiving() as receiver, delivering(outbox, endpoint(receiver.url)):
         await outbox.results(1)
         outbox.add(delivery(3))
-        await outbox.results(2)
-    assert outbox.deliveries[stranger.id] == stranger
+        await outbox.finished()
+    assert outbox.deliveries[stranger.id].state is DeliveryState.FAILED
     assert len(receiver.requests) == 2
 
 

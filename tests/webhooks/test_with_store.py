@@ -103,6 +103,33 @@ async def test_a_failed_delivery_is_delivered_when_somebody_asks_for_another_try
     assert receiver.ids == [failed.message_id] * 3
 
 
+async def test_what_is_owed_to_endpoints_that_are_gone_fails_and_is_told_once_for_each(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    await owe(store, 501)
+    for old in ("old", "old", "older"):
+        message = Message(type="webhook.test", timestamp=now(), data=WebhookTest(endpoint=old))
+        await store.outbox.add(message, f"{old} {now()}", old)
+    async with delivering(store.outbox):  # no endpoint at all
+        await until(all_in(store, DeliveryState.FAILED))
+        await until(lambda: _true(caplog.text.count("is not configured any more") == 3))
+    assert {found.last_error for found in await stored(store)} == {"the endpoint is gone"}
+    assert all(found.finished_at for found in await stored(store))
+    assert "ops is not configured any more: 501 deliveries" in caplog.text
+    assert "old is not configured any more: 2 deliveries" in caplog.text
+
+
+async def _true(value: bool) -> bool:
+    return value
+
+
+async def test_what_is_owed_to_a_configured_endpoint_is_not_given_up(store: Store) -> None:
+    await owe(store, 2)
+    assert await store.outbox.abandon(["other", "ops"], "gone", 10, now()) == {}
+    assert await store.outbox.abandon(["other"], "gone", 1, now()) == {"ops": 1}
+    assert (await store.outbox.pending())["ops"].count == 1
+
+
 async def test_nothing_is_lost_when_the_sender_is_killed_again_and_again(store_url: str) -> None:
     count = 150
     store = await Store.open(store_url, SUBSCRIBERS)
