@@ -25,7 +25,7 @@ from bouncer.changes import Changes
 from bouncer.clock import Clock, now
 from bouncer.config import Config
 from bouncer.dnsbl import monitor
-from bouncer.errors import ConfigurationError, ReaderDied, StoreError
+from bouncer.errors import ConfigurationError, ReaderDied, StoreError, StoreUnavailable
 from bouncer.gauges import Gauges
 from bouncer.ingest import certificate, smtp
 from bouncer.memory import return_large_blocks
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
+_STORE_WAIT = timedelta(seconds=2)
 _RETENTION_INTERVAL = timedelta(hours=1)
 _RESTART_KEYS = (
     "smtp.listen",
@@ -121,7 +122,7 @@ class Service:
         reload: Callable[[], Config],
         clock: Clock,
     ) -> None:
-        self._config = config
+        self._config = self._started_with = config
         self._roles = roles
         self._stop = stop
         self._changes = changes
@@ -137,12 +138,10 @@ class Service:
         ProcessCollector(registry=self._registry)
 
     async def run(self, started: Callable[[Started], None]) -> None:
-        self._store = await Store.open(
-            self._config.store.url.get_secret_value(),
-            _subscribers(self._config),
-            reserve_bytes=self._config.store.reserve_bytes,
-            serving=True,
-        )
+        store = await self._opened()
+        if store is None:
+            return
+        self._store = store
         self._readers = self._pool(self._config)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._store.close)
@@ -160,6 +159,21 @@ class Service:
                         worker.task.cancel()
         log.info("stopped")
 
+    async def _opened(self) -> Store | None:
+        """The store, as soon as it is there; None when we are told to stop before."""
+        while not self._stop.asked.is_set():
+            try:
+                return await Store.open(
+                    self._config.store.url.get_secret_value(),
+                    _subscribers(self._config),
+                    reserve_bytes=self._config.store.reserve_bytes,
+                    serving=True,
+                )
+            except StoreUnavailable as error:
+                log.warning("waiting for the store: %s", error)
+                await _within(_STORE_WAIT, self._stop.asked)
+        return None
+
     async def _doors(
         self,
         tasks: asyncio.TaskGroup,
@@ -170,6 +184,8 @@ class Service:
         if Role.SMTP not in self._roles:
             started(Started((), http))
             await self._until_stopped(tasks, None)
+            # /readyz says no already: time for whoever asks it to send requests elsewhere.
+            await _within(self._config.smtp.drain_accept, self._stop.at_once)
             return
         smtp_config, domains = self._config.smtp, self._config.domains
         async with smtp.listening(
@@ -203,6 +219,10 @@ class Service:
         self, config: Config, tasks: asyncio.TaskGroup, door: smtp.Door | None
     ) -> None:
         """Goes on with another configuration. What may fail comes first: it is all or none."""
+        if faults := list(_listening_as(self._started_with, config).unsafe_bindings()):
+            raise ConfigurationError(
+                *(f"{fault} (what listens now stays open)" for fault in faults)
+            )
         if config.smtp.tls:
             certificate.check(config.smtp.tls)
         readers = self._pool(config)
@@ -212,7 +232,7 @@ class Service:
             await readers.close()
             raise
         for key in _RESTART_KEYS:
-            if _value(config, key) != _value(self._config, key):
+            if _value(config, key) != _value(self._started_with, key):
                 log.warning("%s has changed: that needs a restart", key)
         self._config, old_readers, self._readers = config, self._readers, readers
         self._store.outbox.subscribe(_subscribers(config))
@@ -331,6 +351,24 @@ async def _first(*events: asyncio.Event) -> asyncio.Event:
         for wait in waits:
             wait.cancel()
     return next(event for event in events if event.is_set())
+
+
+async def _within(span: timedelta, event: asyncio.Event) -> None:
+    """Waits for the event, but not longer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(span.total_seconds()):
+            await event.wait()
+
+
+def _listening_as(running: Config, config: Config) -> Config:
+    """A configuration with the addresses that are bound, which only a restart changes."""
+    bound = {"listen": running.smtp.listen, "tls_listen": running.smtp.tls_listen}
+    return config.model_copy(
+        update={
+            "smtp": config.smtp.model_copy(update=bound),
+            "api": config.api.model_copy(update={"listen": running.api.listen}),
+        }
+    )
 
 
 def _subscribers(config: Config) -> tuple[Subscriber, ...]:

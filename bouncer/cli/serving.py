@@ -1,6 +1,7 @@
 """`bouncer serve`."""
 
 import asyncio
+import logging
 import sys
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from bouncer.cli.output import fail
 from bouncer.config import Config
 from bouncer.errors import BouncerError
 from bouncer.roles import Role, Started
+
+logger = logging.getLogger(__name__)
 
 
 def serve(
@@ -69,6 +72,8 @@ def _announce(config: Config, where: Started, *, named: bool) -> None:
     """Says where things are, and how to send a first bounce."""
     console = Console(stderr=True, highlight=False)
     if not sys.stderr.isatty():
+        doors = ", ".join(f"{host}:{port}" for host, port in where.smtp) or "no"
+        logger.info("ready: %s SMTP, http://%s:%d", doors, *where.http)
         return
     http = f"http://{where.http[0]}:{where.http[1]}"
     console.print("\n[bold]bouncer is ready[/bold]")

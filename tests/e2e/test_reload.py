@@ -87,6 +87,23 @@ def test_a_bad_change_leaves_everything_as_it_was(
         assert bounce_of(bouncer, "b@receiver.example")["sending_domain"] == "changed.test"
 
 
+def test_a_reload_does_not_open_what_listens_to_everybody(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    smtp_port, http_port = free_port(), free_port()
+    domain = {"bounce_domain": "bounces.test", "sending_domains": ["one.test"]}
+    config = {"domains": [domain], "smtp": {"listen": [f"0.0.0.0:{smtp_port}"]}}
+    with running(Bouncer(tmp_path, smtp_port, http_port, config)) as bouncer:
+        inner = {"listen": [f"127.0.0.1:{smtp_port}"], "drain_accept": "0s"}
+        reload(bouncer, domains=[], smtp=inner)
+        wait_until(lambda: bouncer.metric(GOOD) == 0, seconds=30)
+        assert "can be reached from outside" in bouncer.log_file.read_text()
+        with smtplib.SMTP("127.0.0.1", smtp_port, timeout=20) as client:
+            client.helo()
+            client.mail("")
+            assert client.rcpt("x@elsewhere.test")[0] == 550
+
+
 def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
