@@ -44,7 +44,12 @@ def digest_of(octets: bytes) -> str:
 
 
 def item_id(recipient: str, digest: str) -> str:
-    """One inbox item per envelope recipient and content: a sender's retry is the same item."""
+    """One inbox item per envelope recipient and content: a sender's retry is the same item.
+
+    The case of the recipient's domain means nothing, that of its local part may (RFC 5321, 2.4).
+    """
+    local, at, domain = recipient.rpartition("@")
+    recipient = f"{local}{at}{domain.lower()}" if at else recipient
     return hashlib.sha256(f"{recipient}\0{digest}".encode("utf-8", "surrogateescape")).hexdigest()[
         :32
     ]
