@@ -15,7 +15,7 @@ from bouncer.errors import ReaderDied
 from bouncer.events import Event
 from bouncer.explaining import Explanation
 from bouncer.records import InboxItem, MediaType
-from bouncer.reports.report import Format, Kind
+from bouncer.reports.report import Kind
 from bouncer.store.events import EventFilter
 
 router = APIRouter(prefix="/v1/events", tags=["events"], dependencies=[needs("read")])
@@ -77,23 +77,23 @@ async def get_event(services: Use, id: EventId) -> Event:  # noqa: A002 - the na
     responses={
         200: {
             "description": "The octets as they were received",
-            "content": {"message/rfc822": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {
+                "message/rfc822": {"schema": {"type": "string", "format": "binary"}},
+                "application/json": {"schema": {"type": "object"}},
+            },
         },
         **answers(404, 410, 422),
     },
 )
 async def get_raw(services: Use, id: EventId) -> Response:  # noqa: A002 - the name callers see
     """Byte for byte, dots unstuffed, nothing added. 410 once `retention.raw_days` have passed."""
-    event = await _event(services, id)
-    octets = await services.store.inbox.octets(event.id.rpartition("-")[0])
-    if octets is None:
-        raise HTTPException(410, "the message is not kept any more")
-    reply = event.format is Format.SMTP_REPLY
+    item = await _item(services, await _event(services, id))
+    ending = "json" if item.media_type is MediaType.SMTP_REPLY else "eml"
     return Response(
-        octets,
-        media_type=MediaType.SMTP_REPLY if reply else MediaType.MAIL,
+        item.octets,
+        media_type=item.media_type,
         headers={
-            "Content-Disposition": f'attachment; filename="report.{"json" if reply else "eml"}"',
+            "Content-Disposition": f'attachment; filename="report.{ending}"',
             "Content-Security-Policy": "sandbox; default-src 'none'",
         },
     )
@@ -106,28 +106,9 @@ async def explain_event(services: Use, id: EventId) -> Explanation:  # noqa: A00
     By the rules of now: `ruleset` tells whether they are those of the event. 410 once the message
     is not kept any more.
     """
-    event = await _event(services, id)
-    item = event.id.rpartition("-")[0]
-    octets = await services.store.inbox.octets(item)
-    if octets is None:
-        raise HTTPException(410, "the message is not kept any more")
-    reply = event.format is Format.SMTP_REPLY
+    item = await _item(services, await _event(services, id))
     try:
-        return await services.explain(
-            InboxItem(
-                id=item,
-                source=event.source,
-                recipient=event.return_path or "",
-                sender="",
-                octets=octets,
-                received_at=event.received_at,
-                media_type=MediaType.SMTP_REPLY if reply else MediaType.MAIL,
-                peer=None,
-                attempts=0,
-                crashes=0,
-                claim="",
-            )
-        )
+        return await services.explain(item)
     except ReaderDied as error:
         raise HTTPException(503, "the message is more than a reader process survives") from error
 
@@ -137,3 +118,10 @@ async def _event(services: Use, event: str) -> Event:
     if found is None:
         raise HTTPException(404, "there is no such event")
     return found
+
+
+async def _item(services: Use, event: Event) -> InboxItem:
+    item = await services.store.stored.get(event.id.rpartition("-")[0])
+    if item is None:
+        raise HTTPException(410, "the message is not kept any more")
+    return item

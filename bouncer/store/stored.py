@@ -14,6 +14,7 @@ from bouncer.records import InboxItem, ItemState, MediaType
 from bouncer.store.database import Database
 from bouncer.store.page import Page, checked_limit, cursor_of, newer_than
 from bouncer.store.schema import contents, inbox, microseconds
+from bouncer.store.text import clean
 
 READABLE = (ItemState.DONE, ItemState.QUARANTINED)
 
@@ -23,6 +24,16 @@ class Stored:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def get(self, item_id: str) -> InboxItem | None:
+        """A message by its id; None: there is none, or it is older than it is kept."""
+        query = (
+            select(inbox, contents.c.octets)
+            .join_from(inbox, contents, inbox.c.digest == contents.c.digest)
+            .where(inbox.c.id == clean(item_id))
+        )
+        row = await self._database.read(lambda c: c.execute(query).one_or_none())
+        return None if row is None else _item(row)
 
     async def page(
         self,
