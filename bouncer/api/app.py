@@ -1,6 +1,7 @@
 """The HTTP application: health and metrics always, `/v1` and `/docs` with the api role."""
 
 import asyncio
+from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -9,6 +10,7 @@ import bouncer
 from bouncer.api import docs, events, health, listings, problems, reports, suppressions, webhooks
 from bouncer.api.gate import Failures, Gate
 from bouncer.api.services import Services as Services  # part of what this module offers
+from bouncer.store.store import Store
 
 _DESCRIPTION = """\
 Takes the bounces of your mail, says what they mean, watches blocklists, and tells you.
@@ -27,6 +29,10 @@ _TAGS = [
     {"name": "webhooks", "description": "What was told to whom."},
     {"name": "health", "description": "For machines that watch. These never need a key."},
 ]
+
+
+# Of the running service, not of one application: a reload makes a new one, and forgives nobody.
+_failures: WeakKeyDictionary[Store, Failures] = WeakKeyDictionary()
 
 
 def create_app(services: Services, *, with_v1: bool, with_metrics: bool = True) -> FastAPI:
@@ -56,7 +62,7 @@ def create_app(services: Services, *, with_v1: bool, with_metrics: bool = True) 
         Gate,
         keys=services.config.api.keys,
         max_message_bytes=services.config.smtp.max_message_bytes,
-        failures=Failures(),
+        failures=_failures.setdefault(services.store, Failures()),
     )
     return app
 

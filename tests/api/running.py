@@ -52,6 +52,7 @@ class Api:
     store: Store
     clock: FakeClock
     metrics: Metrics
+    services: Services
     problems: dict[str, str] = field(default_factory=dict)
 
     async def event(self, octets: bytes = b"Subject: a bounce\r\n\r\nno", **fields: Any) -> Event:
@@ -139,7 +140,7 @@ async def running(
             serving("127.0.0.1:0", app) as (host, port),
             httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False) as http,
         ):
-            yield Api(http, store, clock, metrics, problems)
+            yield Api(http, store, clock, metrics, services, problems)
     finally:
         await readers.close()
         await store.close()

@@ -3,8 +3,10 @@
 import re
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
+from bouncer.api.app import create_app
 from bouncer.api.gate import MAX_JSON_BYTES, Failures
 from tests.api.running import KEYS, Api, bearer, problem
 
@@ -83,6 +85,16 @@ async def test_twenty_wrong_keys_a_minute_are_enough(guarded: Api) -> None:
     problem(answer, 429)
     assert 0 < int(answer.headers["retry-after"]) <= 60
     assert (await guarded.http.get("/healthz")).status_code == 200
+
+
+async def test_wrong_keys_are_remembered_by_the_application_of_a_reload(
+    guarded: Api,
+) -> None:
+    for _ in range(20):
+        await guarded.http.get("/v1/events", headers=bearer("guess"))
+    again = httpx.ASGITransport(create_app(guarded.services, with_v1=True), client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=again, base_url="http://bouncer.test") as http:
+        problem(await http.get("/v1/events", headers=bearer(KEYS["admin"])), 429)
 
 
 def test_wrong_keys_are_forgotten_after_a_minute_and_addresses_are_bounded() -> None:
