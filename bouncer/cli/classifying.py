@@ -147,7 +147,7 @@ def _sources(paths: list[str]) -> Iterator[tuple[str, Path | None]]:
             yield given, top
             continue
         for path in _files(top):
-            yield str(top / path.relative_to(top)), path
+            yield str(path), path
 
 
 def _files(top: Path) -> Iterator[Path]:
