@@ -122,6 +122,8 @@ class Counts:
         self.refused = {r: metrics.messages_refused.labels(r.value).inc for r in Refusal}
         self.new = metrics.messages_received.labels("smtp").inc
         self.duplicate = metrics.messages_received.labels("duplicate").inc
+        # Human mail is finished when it is stored: nobody reads it as a report.
+        self.human = metrics.messages_processed.labels("human", "human").inc
         self.store_seconds = metrics.message_store_seconds.observe
 
 

@@ -546,8 +546,10 @@ class SmtpSession(SMTP):
     def _kept(self, items: list[Received], new: list[bool]) -> None:
         self._messages += 1
         self._idle_commands = 0
-        for is_new in new:
+        for item, is_new in zip(items, new, strict=True):
             (self.door.counts.new if is_new else self.door.counts.duplicate)()
+            if item.human and is_new:
+                self.door.counts.human()
         item_id = items[0].id
         self._say(f"250 2.0.0 Kept as {item_id}")
         if log.isEnabledFor(logging.INFO):

@@ -100,6 +100,17 @@ async def test_what_is_kept_is_what_was_sent_and_by_whom(door: Opening) -> None:
     assert first.received_at.utcoffset() == timedelta(0)
 
 
+async def test_human_mail_is_finished_when_it_is_stored_and_counted_once(
+    door: Opening, metrics: Metrics
+) -> None:
+    async with door(MemoryInbox()) as opened:
+        client = await greeted(opened)
+        for _ in range(2):
+            await sends(client, "postmaster@bounces.example", "b+1@bounces.example")
+    finished = {"format": "human", "outcome": "human"}
+    assert sample(metrics, "messages_processed_total", **finished) == 1
+
+
 async def test_a_message_that_comes_again_is_acknowledged_again(
     door: Opening, metrics: Metrics
 ) -> None:
