@@ -108,7 +108,11 @@ def _recipient(address: str, among: list[str], prose: Prose, kind: Kind) -> Repo
     if reply is None and len(among) == 1 and (text := one_line(prose.text)):
         reply = Reply(text)
     return ReportedRecipient(
-        kind=kind, recipient=address, reply=reply, remote_mta=reply.host if reply else None
+        kind=kind,
+        recipient=address,
+        original_recipient=prose.expanded_from(address),
+        reply=reply,
+        remote_mta=reply.host if reply else None,
     )
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import re2
 
-from bouncer.mail.address import address_key, spans_in, trimmed, unique
+from bouncer.mail.address import address_key, clean, spans_in, trimmed, unique
 from bouncer.mail.reply import Reply, command_in, host_in, one_line, reply_from
 from bouncer.reports.phrases import (
     FAILED_ENDINGS,
@@ -56,6 +56,9 @@ _BULLETS = " \t>*-•·<\"'([|=&_"
 _NUMBERED = re.compile(r"\d{1,3}[.)][ \t]{1,4}[<\"'(]?$")
 _REPLY_AHEAD = re.compile(
     r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
+)
+_EXPANDED_FROM = re.compile(
+    r"[>\s]{0,20}\(expanded from:?\s{1,20}<?([^\s<>()@]{1,128}@[^\s<>()@]{1,255})>?\)"
 )
 _NOBODY: set[str] = set()
 # What follows a reply of a transcript and is about something else.
@@ -185,6 +188,17 @@ class Prose:
         if reply is None or before is None or before in reply.text:
             return reply
         return replace(reply, text=f"{before} {reply.text}")
+
+    def expanded_from(self, address: str) -> str | None:
+        """The address that was written to, where a list or an alias led to this one (Sendmail)."""
+        if "(expanded from" not in self.text:
+            return None
+        for mention in self.mentions:
+            if mention.address == address and (
+                found := _EXPANDED_FROM.match(self.text, mention.end)
+            ):
+                return trimmed(clean(found.group(1)))
+        return None
 
     def _words_about(self, address: str, among: list[str]) -> Reply | None:
         own = address_key(address)

@@ -71,6 +71,21 @@ def test_flufl_is_asked_where_the_prose_names_nobody() -> None:
     assert [r.recipient for r in report.recipients] == ["gone@intranet"]
 
 
+def test_an_alias_that_led_to_the_recipient_is_the_original_recipient() -> None:
+    octets = (
+        b"From: MAILER-DAEMON@mx.example.net\nTo: us@example.com\nSubject: Returned mail\n\n"
+        b"   ----- The following addresses had permanent fatal errors -----\n"
+        b"<zoe@inner.example>\n    (expanded from: <team@example.org>)\n\n"
+        b"   ----- Transcript of session follows -----\n"
+        b"550 5.1.1 <zoe@inner.example>... User unknown\n"
+    )
+    [recipient] = read(octets).recipients
+    assert (recipient.recipient, recipient.original_recipient) == (
+        "zoe@inner.example",
+        "team@example.org",
+    )
+
+
 @pytest.mark.parametrize(
     ("quoted", "field", "believed"),
     [
