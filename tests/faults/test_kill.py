@@ -80,7 +80,7 @@ def _assert_nothing_else(bouncer: Bouncer, load: Load) -> None:
 
 
 def test_a_killed_reader_costs_no_message(service: Service) -> None:
-    run = Run("kills-reader", ci=8, full=500)
+    run = Run("kills-reader", ci=5, full=500)
     while run.left:
         kills = min(run.left, 50)
         with run.counting(kills), service(pipeline=PIPELINE) as bouncer:
