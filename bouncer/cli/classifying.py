@@ -189,6 +189,8 @@ def _messages(shown: str, path: Path | None) -> Iterator[Found]:
 
 def messages_of(path: str) -> Iterator[Found]:
     """The messages of one file, or of standard input."""
+    if path != "-" and Path(path).is_dir():
+        fail(f"{path}: this is a directory: name one message")
     if path != "-" and not Path(path).is_file():
         fail(f"{path}: there is no such file")
     yield from _messages(path, None if path == "-" else Path(path))

@@ -61,8 +61,15 @@ def print_rows(
                 print(json.dumps(one, ensure_ascii=False))
 
 
-def print_table(objects: Iterable[dict[str, Any]], columns: Sequence[str], *, nothing: str) -> None:
-    table = Table(header_style="bold", box=None, pad_edge=False)
+def print_table(
+    objects: Iterable[dict[str, Any]],
+    columns: Sequence[str],
+    *,
+    nothing: str,
+    dense: bool = False,
+) -> None:
+    padding = (0, 1, 0, 0) if dense else (0, 1)
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=padding)
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for one in objects:

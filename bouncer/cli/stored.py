@@ -5,22 +5,23 @@ import csv
 import hashlib
 import secrets
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from rich.console import Console
 
 from bouncer import log
 from bouncer.classify.category import BounceClass, Category
 from bouncer.cli.configuration import ConfigOption, loaded
 from bouncer.cli.entries import COLUMNS, entry_of, read_csv
-from bouncer.cli.output import Format, FormatOption, chosen, fail, print_rows
+from bouncer.cli.output import Format, FormatOption, chosen, fail, print_rows, print_table
 from bouncer.clock import now
 from bouncer.config import Config
 from bouncer.errors import BouncerError
-from bouncer.events import SuppressionReason
+from bouncer.events import Event, SuppressionReason
 from bouncer.records import Subscriber, Suppression
 from bouncer.reports.report import Kind
 
@@ -30,10 +31,9 @@ if TYPE_CHECKING:  # imported where it is used: help need not wait for the datab
 
 T = TypeVar("T")
 
-_EVENT_COLUMNS = (
-    "received_at", "kind", "class", "category", "recipient", "status", "smtp_code", "provider",
-    "sending_domain", "diagnostic",
-)  # fmt: skip
+# What fits on a terminal; JSON has all of it.
+_EVENT_COLUMNS = ("received_at", "kind", "class", "category", "recipient", "status", "diagnostic")
+_LEAST_DIAGNOSTIC = 10
 _PAGE = 1000
 _FAULTS_SHOWN = 20
 
@@ -76,7 +76,10 @@ def list_events(
         until=until.replace(tzinfo=UTC) if until else None,
     )
     found = _in_store(config, lambda s: _all(lambda n, c: s.events.find(wanted, n, c), limit))
-    print_rows(found, _EVENT_COLUMNS, chosen(format_), nothing="no events")
+    if chosen(format_) is Format.TABLE:
+        print_table(_fitting(found), _EVENT_COLUMNS, nothing="no events", dense=True)
+    else:
+        print_rows(found, _EVENT_COLUMNS, chosen(format_), nothing="no events")
 
 
 @suppressions.command("list")
@@ -131,7 +134,7 @@ def add_suppressions(
     async def put(store: "Store") -> int:
         return sum(await asyncio.gather(*(store.suppressions.put(entry) for entry in entries)))
 
-    added = _in_store(config, put)
+    added = _in_store(config, put, writes=True)
     changed = len(entries) - added
     print(f"{added} added, {changed} there already: as asked now", file=sys.stderr)
 
@@ -150,7 +153,7 @@ def remove_suppressions(
         domain = sending_domain or ALL
         return [await store.suppressions.remove(a, domain, now()) for a in addresses]
 
-    removed = _in_store(config, remove)
+    removed = _in_store(config, remove, writes=True)
     for address, gone in zip(addresses, removed, strict=True):
         print(f"{address}: {'removed' if gone else 'was not suppressed'}", file=sys.stderr)
     raise typer.Exit(0 if all(removed) else 1)
@@ -171,7 +174,7 @@ def import_suppressions(
     entries, faults = read_csv(file, now())
     if faults:
         fail(*faults[:_FAULTS_SHOWN])
-    added = _in_store(config, lambda s: s.suppressions.put_new(entries, now()))
+    added = _in_store(config, lambda s: s.suppressions.put_new(entries, now()), writes=True)
     print(f"{added} added, {len(entries) - added} there already", file=sys.stderr)
 
 
@@ -213,13 +216,18 @@ def new_api_key(
     print(f"- {{name: {name}, sha256: {digest}, scope: {scope}}}")
 
 
-def _in_store(config: Path | None, work: Callable[["Store"], Awaitable[T]]) -> T:
-    """What `work` gives with the store open; errors of the store end the command with one line."""
+def _in_store(
+    config: Path | None, work: Callable[["Store"], Awaitable[T]], *, writes: bool = False
+) -> T:
+    """What `work` gives with the store open; errors of the store end the command with one line.
+
+    A command that `writes` makes the store where there is none; one that reads says so.
+    """
     settings = loaded(config)
     log.configure(settings.log.format, "warning")
 
     async def run() -> T:
-        store = await _open(settings)
+        store = await _open(settings, migrate=writes)
         try:
             return await work(store)
         finally:
@@ -231,11 +239,12 @@ def _in_store(config: Path | None, work: Callable[["Store"], Awaitable[T]]) -> T
         fail(*(str(error) or type(error).__name__).splitlines())
 
 
-async def _open(settings: Config) -> "Store":
+async def _open(settings: Config, *, migrate: bool) -> "Store":
     from bouncer.store.store import Store
 
     subscribers = tuple(Subscriber(n, e.events, e.domains) for n, e in settings.endpoints())
-    return await Store.open(settings.store.url.get_secret_value(), subscribers)
+    url = settings.store.url.get_secret_value()
+    return await Store.open(url, subscribers, migrate=migrate)
 
 
 async def _all(
@@ -250,6 +259,23 @@ async def _all(
         if cursor is None:
             break
     return found
+
+
+def _fitting(found: Sequence[Event]) -> list[dict[str, Any]]:
+    """A line for each event: the time to the minute, and as much of the diagnostic as fits."""
+    rows = [event.model_dump(mode="json", by_alias=True) for event in found]
+    for row, event in zip(rows, found, strict=True):
+        row["received_at"] = f"{event.received_at.astimezone(UTC):%m-%d %H:%M}"
+    widths = [
+        max([len(column), *(len(str(row[column] or "-")) for row in rows)])
+        for column in _EVENT_COLUMNS[:-1]
+    ]
+    left = max(_LEAST_DIAGNOSTIC, Console().width - sum(widths) - len(widths))
+    for row in rows:
+        said = row["diagnostic"]
+        if said and len(said) > left:
+            row["diagnostic"] = said[: left - 1] + "…"
+    return rows
 
 
 def _print_suppressions(found: list[Suppression], format_: Format | None, *, nothing: str) -> None:

@@ -81,6 +81,11 @@ class Sqlite(Database):
         disk = os.statvfs(self._path.parent)
         return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
 
+    def require(self) -> None:
+        """Raises ConfigurationError when there is no file: to be called before `open`."""
+        if not self._path.is_file():
+            raise ConfigurationError(f"store.url: there is no database {self._path}")
+
     def own(self) -> None:
         """Makes this process the one that owns the file, for as long as it lives.
 

@@ -86,12 +86,15 @@ class Store:
     ) -> "Store":
         """Connects and brings the tables up to date; nothing waits longer than `timeout` seconds.
 
+        `migrate` False: for who only reads; neither a file nor a table is made or changed.
         `serving`: this process works the inbox, not a command beside it. On SQLite there is one
         such process, and what another left half done is taken back. `reserve_bytes` as in the
         configuration. Raises ConfigurationError for a URL or a database that cannot be used.
         """
         database = _database(url, timeout)
         tables = run_migrations if migrate else require_current
+        if not migrate and isinstance(database, Sqlite):
+            database.require()
 
         def prepare(connection: Connection) -> None:
             tables(connection)

@@ -1,5 +1,6 @@
 """What every command has in common: help, exit status, one line for each fault."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bouncer.cli.main import app
+from bouncer.store.store import Store
+from tests.store.samples import NOW, claimed, hard_bounce, received
 
 COMMANDS = (
     (), ("serve",), ("classify",), ("check-config",), ("dnsbl",), ("dnsbl", "check"),
@@ -170,6 +173,40 @@ def test_a_store_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("bouncer: ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("events", "list"), ("suppressions", "list"), ("suppressions", "check", "a@b.test"),
+     ("suppressions", "export")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_command_that_reads_makes_no_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("BOUNCER__STORE__URL", f"sqlite:///{tmp_path}/none.db")
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    assert done.stderr == f"bouncer: store.url: there is no database {tmp_path}/none.db\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_events_fit_on_a_narrow_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fill() -> None:
+        store = await Store.open(url)
+        await store.inbox.receive([received()])
+        [item] = await claimed(store)
+        await store.inbox.finish(hard_bounce(item), NOW)
+        await store.close()
+
+    url = f"sqlite:///{tmp_path}/bouncer.db"
+    asyncio.run(fill())
+    monkeypatch.setenv("BOUNCER__STORE__URL", url)
+    monkeypatch.setenv("COLUMNS", "80")
+    done = CliRunner().invoke(app, ["events", "list", "--format", "table"])
+    _, line = done.stdout.splitlines()
+    expected = "03-01 12:00 bounce hard recipient_unknown Dead@example.org - 550 5.1.1 No…"
+    assert " ".join(line.split()) == expected
 
 
 def test_a_new_api_key_fits_the_configuration(tmp_path: Path) -> None:

@@ -26,6 +26,12 @@ def test_a_message_is_explained_step_by_step(tmp_path: Path) -> None:
     assert f"decided   {one['rules'][0]['id']}" in shown
 
 
+def test_a_directory_is_called_one(tmp_path: Path) -> None:
+    done = run("explain", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"bouncer: {tmp_path}: this is a directory: name one message\n"
+
+
 def test_an_operators_rule_decides_before_ours(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules/own.toml").write_text(OWN_RULE)

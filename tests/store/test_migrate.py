@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,8 @@ async def test_a_database_of_a_newer_version_is_refused(store_url: str) -> None:
 
 
 async def test_without_migrating_an_old_database_is_refused(store_url: str) -> None:
+    if store_url.startswith("sqlite"):
+        await asyncio.to_thread(Path(store_url.removeprefix("sqlite:///")).touch)
     with pytest.raises(ConfigurationError, match="bouncer db upgrade"):
         await Store.open(store_url, migrate=False)
     await asyncio.to_thread(upgrade, store_url)
