@@ -58,7 +58,7 @@ async def list_deliveries(services: Use, query: Annotated[DeliveryQuery, Query()
         page = await services.store.outbox.find(
             query.limit, query.cursor, endpoint=query.endpoint, state=query.state
         )
-    return DeliveryPage(items=[_entry(found) for found in page.items], next=page.next)
+    return DeliveryPage(items=[entry_of(found) for found in page.items], next=page.next)
 
 
 @router.post(
@@ -79,7 +79,8 @@ async def retry_delivery(
     return Retried(id=id, next_attempt_at=now)
 
 
-def _entry(delivery: Delivery) -> DeliveryEntry:
+def entry_of(delivery: Delivery) -> DeliveryEntry:
+    """A delivery as it is shown."""
     pending = delivery.state is DeliveryState.PENDING
     return DeliveryEntry(
         id=delivery.id,

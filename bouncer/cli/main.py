@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bouncer import __version__
-from bouncer.cli import blocklists, classifying, explaining, replaying, serving, stored
+from bouncer.cli import blocklists, classifying, explaining, replaying, serving, stored, webhooks
 from bouncer.cli.configuration import ConfigOption, config_path, faults_of
 from bouncer.cli.output import fail
 from bouncer.config import Config
@@ -30,6 +30,7 @@ app.command("replay")(replaying.replay)
 app.add_typer(blocklists.app, name="dnsbl")
 app.add_typer(stored.events, name="events")
 app.add_typer(stored.suppressions, name="suppressions")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(stored.db, name="db")
 app.add_typer(stored.api_key, name="api-key")
 

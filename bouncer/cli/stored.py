@@ -75,7 +75,7 @@ def list_events(
         since=since.replace(tzinfo=UTC) if since else None,
         until=until.replace(tzinfo=UTC) if until else None,
     )
-    found = _in_store(config, lambda s: _all(lambda n, c: s.events.find(wanted, n, c), limit))
+    found = in_store(config, lambda s: all_of(lambda n, c: s.events.find(wanted, n, c), limit))
     if chosen(format_) is Format.TABLE:
         print_table(_fitting(found), _EVENT_COLUMNS, nothing="no events", dense=True)
     else:
@@ -91,9 +91,9 @@ def list_suppressions(
     config: ConfigOption = None,
 ) -> None:
     """Lists suppressed addresses."""
-    found = _in_store(
+    found = in_store(
         config,
-        lambda s: _all(
+        lambda s: all_of(
             lambda n, c: s.suppressions.find(n, c, sending_domain=sending_domain, reason=reason),
             limit,
         ),
@@ -109,7 +109,7 @@ def check_suppressions(
     config: ConfigOption = None,
 ) -> None:
     """Says which of these addresses are not to be mailed; exit status 1 when any is not."""
-    found = _in_store(config, lambda s: s.suppressions.check(addresses, sending_domain, now()))
+    found = in_store(config, lambda s: s.suppressions.check(addresses, sending_domain, now()))
     _print_suppressions(found, format_, nothing="they may all be mailed")
     raise typer.Exit(1 if found else 0)
 
@@ -134,7 +134,7 @@ def add_suppressions(
     async def put(store: "Store") -> int:
         return sum(await asyncio.gather(*(store.suppressions.put(entry) for entry in entries)))
 
-    added = _in_store(config, put, writes=True)
+    added = in_store(config, put, writes=True)
     changed = len(entries) - added
     print(f"{added} added, {changed} there already: as asked now", file=sys.stderr)
 
@@ -153,7 +153,7 @@ def remove_suppressions(
         domain = sending_domain or ALL
         return [await store.suppressions.remove(a, domain, now()) for a in addresses]
 
-    removed = _in_store(config, remove, writes=True)
+    removed = in_store(config, remove, writes=True)
     for address, gone in zip(addresses, removed, strict=True):
         print(f"{address}: {'removed' if gone else 'was not suppressed'}", file=sys.stderr)
     raise typer.Exit(0 if all(removed) else 1)
@@ -174,14 +174,14 @@ def import_suppressions(
     entries, faults = read_csv(file, now())
     if faults:
         fail(*faults[:_FAULTS_SHOWN])
-    added = _in_store(config, lambda s: s.suppressions.put_new(entries, now()), writes=True)
+    added = in_store(config, lambda s: s.suppressions.put_new(entries, now()), writes=True)
     print(f"{added} added, {len(entries) - added} there already", file=sys.stderr)
 
 
 @suppressions.command("export")
 def export_suppressions(config: ConfigOption = None) -> None:
     """Prints all suppressions as CSV."""
-    found = _in_store(config, lambda s: _all(lambda n, c: s.suppressions.find(n, c), None))
+    found = in_store(config, lambda s: all_of(lambda n, c: s.suppressions.find(n, c), None))
     rows = csv.writer(sys.stdout)
     rows.writerow(COLUMNS)
     for one in found:
@@ -216,7 +216,7 @@ def new_api_key(
     print(f"- {{name: {name}, sha256: {digest}, scope: {scope}}}")
 
 
-def _in_store(
+def in_store(
     config: Path | None, work: Callable[["Store"], Awaitable[T]], *, writes: bool = False
 ) -> T:
     """What `work` gives with the store open; errors of the store end the command with one line.
@@ -247,9 +247,10 @@ async def _open(settings: Config, *, migrate: bool) -> "Store":
     return await Store.open(url, subscribers, migrate=migrate)
 
 
-async def _all(
+async def all_of(
     find: Callable[[int, str | None], Awaitable["Page[T]"]], limit: int | None
 ) -> list[T]:
+    """What `find` gives, page after page; `limit` None: without end."""
     found: list[T] = []
     cursor = None
     while limit is None or len(found) < limit:

@@ -19,6 +19,7 @@ COMMANDS = (
     ("events",), ("events", "list"), ("replay",), ("suppressions",), ("suppressions", "list"),
     ("suppressions", "check"), ("suppressions", "add"), ("suppressions", "remove"),
     ("suppressions", "import"), ("suppressions", "export"), ("db", "upgrade"), ("api-key", "new"),
+    ("webhooks",), ("webhooks", "list"), ("webhooks", "test"), ("webhooks", "retry"),
 )  # fmt: skip
 
 
