@@ -34,6 +34,7 @@ Diagnostic-Code: smtp; 550 5.1.1 no such user
 --b--
 """
 _MESSAGES_PER_SESSION = 50
+WARM_UP = 60  # large ones: after them the caches of the store are as large as they may be
 
 
 def address(number: int) -> str:
@@ -43,6 +44,11 @@ def address(number: int) -> str:
 
 def bounce(number: int) -> bytes:
     return DSN.format(address=address(number)).replace("\n", "\r\n").encode()
+
+
+def large(number: int) -> bytes:
+    """A message of a MiB."""
+    return b"X-Number: %d\r\n\r\n" % number + b"as large as mail may well be\r\n" * 35_000
 
 
 class Client:

@@ -3,7 +3,7 @@
 import threading
 
 from tests.faults import proc
-from tests.faults.clients import KEPT, Client, Load, address, percentile
+from tests.faults.clients import KEPT, WARM_UP, Client, Load, address, large, percentile
 from tests.faults.conftest import Service
 from tests.faults.scale import Run
 from tests.faults.state import wait_until_read
@@ -11,7 +11,6 @@ from tests.reports.test_bombs import BOMBS
 from tests.servers.bouncer import Bouncer, wait_until
 
 LARGEST = 512 * 2**20  # octets of any process
-WARM_UP = 60  # of a MiB each: after them the caches of the store are as large as they may be
 RECIPIENT = "bomb@bounces.example.com"
 
 
@@ -49,10 +48,6 @@ def test_mail_bombs_are_taken_and_hurt_nobody(service: Service) -> None:
             before = proc.memory(bouncer.pid)
             _throw(bouncer, run)
             _assert_memory_is_given_back(bouncer, before, run)
-
-
-def large(number: int) -> bytes:
-    return b"X-Number: %d\r\n\r\n" % number + b"as large as mail may well be\r\n" * 35_000
 
 
 def _throw(bouncer: Bouncer, run: Run) -> None:
