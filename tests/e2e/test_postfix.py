@@ -2,6 +2,7 @@
 
 import asyncio
 import smtplib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,10 @@ async def test_what_postfix_reports_is_event_metric_suppression_and_webhook(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     require_postfix()
-    smtp_port, root = free_port(), tmp_path / "postfix"
+    smtp_port = free_port()
+    # Not below tmp_path, which pytest may close to the user that Postfix's daemons run as.
+    folder = tempfile.TemporaryDirectory(prefix="bouncer-postfix-")
+    root = Path(folder.name) / "postfix"
     async with (
         sink.listening(free_port()) as receiver,
         webhook_receiver.receiving(free_port()) as hook,
@@ -76,6 +80,7 @@ async def test_what_postfix_reports_is_event_metric_suppression_and_webhook(
         finally:
             bouncer.close()
             await asyncio.to_thread(postfix.stop)
+            folder.cleanup()
     assert [address for address, _ in receiver.taken] == ["ok@second.test"]
     assert hook.bad == 0
 
