@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from bouncer.config import Config, is_loopback, load, parse_listen
+from bouncer.config import Config, is_loopback, parse_listen
+from bouncer.config_file import load
 from bouncer.errors import ConfigurationError
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"

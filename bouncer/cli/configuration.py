@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bouncer import config
+from bouncer import config_file
 from bouncer.classify import rules
 from bouncer.cli.output import fail
 from bouncer.config import Config
@@ -31,7 +31,7 @@ def config_path(given: Path | None) -> Path | None:
 
 def faults_of(path: Path | None) -> list[str]:
     """Everything that is wrong with this configuration and the files it names, a line each."""
-    settings, faults = config.examine(path)
+    settings, faults = config_file.examine(path)
     if settings.rules.directories:
         faults += _said_by(lambda: rules.load(settings.rules.directories))
     if tls := settings.smtp.tls:
@@ -52,7 +52,7 @@ def again(path: Path | None) -> Config:
     """The configuration, as it is now; raises ConfigurationError with a line for each fault."""
     if faults := faults_of(path):
         raise ConfigurationError(*faults)
-    return config.load(path)
+    return config_file.load(path)
 
 
 def loaded(given: Path | None) -> Config:
@@ -60,4 +60,4 @@ def loaded(given: Path | None) -> Config:
     path = config_path(given)
     if faults := faults_of(path):
         fail(*faults)
-    return config.load(path)
+    return config_file.load(path)

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 import bouncer
-from bouncer.config import Config, load
+from bouncer.config import Config
+from bouncer.config_file import load
 from bouncer.errors import ConfigurationError
 from tests.grafana import dashboard as read
 from tests.grafana import exporter

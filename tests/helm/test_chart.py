@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 import bouncer
-from bouncer.config import Config, load
+from bouncer.config import Config
+from bouncer.config_file import load
 from tests.helm.chart import CHART, EXAMPLES, ROOT, Rendered, Values, example, render, with_
 
 _OPTIONS: list[Values] = [
