@@ -250,7 +250,7 @@ async def test_a_message_that_kills_its_reader_is_named_and_the_others_are_read(
         replay = Replay(store.stored, store.history, readers)
         done = await replay.run(Scope(now()))
     assert [unread.id for unread in done.unread] == [mails[2].id]
-    assert "signal 9" in done.unread[0].cause
+    assert "died" in done.unread[0].cause
     assert (done.messages, done.changed) == (4, 3)
     left = await store.events.get(event_id(mails[2].id, 0))
     assert left is not None
