@@ -5,34 +5,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.faults.clients import DOMAINS, DSN, RECIPIENT
 from tests.servers.bouncer import Bouncer, running, wait_until
 
 MESSAGES = 1000
 CLIENTS = 8
 KILL_AT = (150, 450, 800)  # acknowledged messages at which the service is killed
-
-DSN = """\
-From: MAILER-DAEMON@mx.receiver.example
-To: bounce@bounces.example.com
-Subject: Undelivered Mail Returned to Sender
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=delivery-status; boundary="b"
-
---b
-Content-Type: text/plain
-
-There is no such user.
---b
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.receiver.example
-
-Final-Recipient: rfc822; gone-{number}@receiver.example
-Action: failed
-Status: 5.1.1
-Diagnostic-Code: smtp; 550 5.1.1 no such user
---b--
-"""
 
 
 def test_each_acknowledged_message_is_there_once_after_kill_9(
@@ -43,9 +21,7 @@ def test_each_acknowledged_message_is_there_once_after_kill_9(
         free_port(),
         free_port(),
         {
-            "domains": [
-                {"bounce_domain": "bounces.example.com", "sending_domains": ["example.com"]}
-            ],
+            "domains": DOMAINS,
             "store": {"url": store_url},
             "pipeline": {"lease": "3s"},
         },
@@ -90,10 +66,10 @@ def _clients(port: int, acknowledged: set[int]) -> list[threading.Thread]:
 
 
 def _try(port: int, number: int, acknowledged: set[int]) -> None:
-    mail = DSN.format(number=number).replace("\n", "\r\n").encode()
+    mail = DSN.format(address=f"gone-{number}@receiver.example").replace("\n", "\r\n").encode()
     try:
         with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
-            client.sendmail("", ["bounce@bounces.example.com"], mail)
+            client.sendmail("", [RECIPIENT], mail)
             acknowledged.add(number)
     except (OSError, smtplib.SMTPException):
         threading.Event().wait(0.05)
