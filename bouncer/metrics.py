@@ -4,16 +4,39 @@ Names and labels are those of docs/metrics.md, which is made from here. Labels c
 configured sets: never an address, never a raw text.
 """
 
+import collections
 import math
+from collections.abc import Iterator
 
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 _STORE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DNS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SWEEP_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 10800)
 
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # library has no types
+
+
+class Tally(Collector):
+    """A counter for what happens several times a message, counted on one thread alone.
+
+    `counts` is a plain dict by label values: counting costs a tenth of what a lock and two checks
+    of a `Counter` do.
+    """
+
+    def __init__(self, name: str, help_: str, *labels: str) -> None:
+        self._name = f"bouncer_{name}".removesuffix("_total")
+        self._help, self._labelnames = help_, labels
+        self.counts: collections.Counter[tuple[str, ...]] = collections.Counter()
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(self._name, self._help, labels=self._labelnames)
+        for values, count in self.counts.copy().items():
+            family.add_metric(values, count)
+        yield family
 
 
 class Metrics:
@@ -41,7 +64,8 @@ class Metrics:
         self.smtp_connections = counter(
             "smtp_connections_total", "SMTP connections, by how they ended", "outcome"
         )
-        self.smtp_replies = counter("smtp_replies_total", "SMTP replies given", "command", "code")
+        self.smtp_replies = Tally("smtp_replies_total", "SMTP replies given", "command", "code")
+        registry.register(self.smtp_replies)
         self.messages_received = counter(
             "messages_received_total", "Messages stored, by door", "source"
         )

@@ -4,7 +4,7 @@ Ids derive from what caused the record, so that the same thing twice is one reco
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -73,10 +73,10 @@ class Received:
     media_type: MediaType = MediaType.MAIL
     peer: str | None = None
     human: bool = False  # to postmaster or abuse: kept for people, not read as a report
+    id: str = field(init=False)
 
-    @property
-    def id(self) -> str:
-        return item_id(self.recipient, self.digest)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", item_id(self.recipient, self.digest))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from functools import cache, lru_cache
+from functools import lru_cache
 from time import monotonic
 from typing import Protocol
 
@@ -115,9 +115,7 @@ class Counts:
 
     def __init__(self, metrics: Metrics) -> None:
         self.sessions = metrics.smtp_sessions
-        self.reply: Callable[[str, str], Callable[[], None]] = cache(
-            lambda command, code: metrics.smtp_replies.labels(command, code).inc
-        )
+        self.replies = metrics.smtp_replies.counts
         self.outcome = {o: metrics.smtp_connections.labels(o.value).inc for o in Outcome}
         self.refused = {r: metrics.messages_refused.labels(r.value).inc for r in Refusal}
         self.new = metrics.messages_received.labels("smtp").inc
@@ -212,7 +210,7 @@ class Door:
 
     def turned_away(self, peer: str, reply: str) -> Outcome:
         """What became of a client that may not come in; the log tells of it now and then."""
-        self.counts.reply("connect", reply[:3])()
+        self.counts.replies["connect", reply[:3]] += 1
         if self.stopping:
             return Outcome.SHUTDOWN
         self.seldom.warn(network_of(peer), monotonic(), "turned away %s: %s", peer, reply)

@@ -56,7 +56,8 @@ _NO_TLS = "454 4.7.0 TLS is not available"
 _NO_ROOM = "452 4.3.1 Out of room, try again later"
 _PARAMETERS = "555 5.5.4 Parameters not recognised or not offered"
 
-_Command = Callable[["SmtpSession", str], Coroutine[Any, Any, None]]
+# What a command does; those that have to wait for somebody return what is to be awaited.
+_Command = Callable[["SmtpSession", str], Coroutine[Any, Any, None] | None]
 
 
 @contextlib.asynccontextmanager
@@ -158,8 +159,9 @@ class SmtpSession(SMTP):
         if self._over:
             return
         self._buffer += data
-        if self._waiter is not None and not self._choked:
-            self._wake()
+        if (waiter := self._waiter) is not None and not self._choked:
+            self._waiter = None
+            waiter.set_result(None)
         elif len(self._buffer) > _BACKLOG and not self._reading_paused:
             self._reading_paused = True
             self._connected().pause_reading()
@@ -187,8 +189,9 @@ class SmtpSession(SMTP):
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if (waiter := self._waiter) is not None:
+            self._waiter = None
+            waiter.set_result(None)
 
     def _connected(self) -> asyncio.Transport:
         if self.transport is None:
@@ -233,7 +236,11 @@ class SmtpSession(SMTP):
             await self._arrive()
             await self._greet()
             while not self._over:
-                await self._obey(await self._line())
+                line = self._line()
+                if line is None:
+                    await self._more()
+                elif (rest := self._obey(line)) is not None:
+                    await rest
         except _Gone:
             pass
         except Exception:
@@ -299,32 +306,33 @@ class SmtpSession(SMTP):
         else:
             self._say(f"220 {self.hostname} ESMTP")
 
-    async def _obey(self, line: bytes) -> None:
+    def _obey(self, line: bytes) -> Coroutine[Any, Any, None] | None:
         verb, _, rest = line[:-2].partition(b" ")
         name = verb.upper()
-        command = COMMANDS.get(name)
-        self._verb = name.decode("ascii").lower() if command else "other"
+        self._verb, command, longest, is_idle = _KNOWN.get(name, _OTHER)
         if not line.endswith(b"\r\n"):
             self._hang_up("500 5.5.2 Lines end with CR LF", Outcome.PROTOCOL)
-        elif len(line) > (_PATH_LINE if name in (b"MAIL", b"RCPT") else _LINE):
+        elif len(line) > longest:
             self._refuse("500 5.5.2 Line too long")
         elif command is None:
-            await self._unknown_command()
-        elif name in IDLE_COMMANDS and self._idle_commands >= self.limits.idle_commands:
+            self._unknown_command()
+        elif is_idle and self._idle_commands >= self.limits.idle_commands:
             self._hang_up("421 4.7.0 Too many commands without a message", Outcome.TOO_MUCH)
         else:
-            self._idle_commands += name in IDLE_COMMANDS
-            await command(self, rest.strip(b" \t").decode("utf-8", "surrogateescape"))
+            self._idle_commands += is_idle
+            text = rest.decode() if rest.isascii() else rest.decode("utf-8", "surrogateescape")
+            return command(self, text.strip(" \t"))
+        return None
 
-    async def _unknown_command(self) -> None:
+    def _unknown_command(self) -> None:
         self._strange += self.session.host_name is None
         if self._strange >= _STRANGE_COMMANDS:
             self._hang_up("500 5.5.2 This is an SMTP server", Outcome.PROTOCOL)
         else:
             self._refuse("500 5.5.2 Command not recognised")
 
-    async def smtp_EHLO(self, hostname: str) -> None:
-        if not await self._introduced(hostname):
+    def smtp_EHLO(self, hostname: str) -> None:
+        if not self._introduced(hostname):
             return
         self.session.extended_smtp = True
         lines = [
@@ -340,12 +348,12 @@ class SmtpSession(SMTP):
         lines.append("HELP")
         self._say("\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"]))
 
-    async def smtp_HELO(self, hostname: str) -> None:
-        if await self._introduced(hostname):
+    def smtp_HELO(self, hostname: str) -> None:
+        if self._introduced(hostname):
             self.session.extended_smtp = False
             self._say(f"250 {self.hostname}")  # without an enhanced code: RFC 2034 section 3
 
-    async def _introduced(self, hostname: str) -> bool:
+    def _introduced(self, hostname: str) -> bool:
         if not hostname or not hostname.isprintable():
             self._refuse("501 5.5.4 Say who you are: EHLO hostname")
             return False
@@ -353,7 +361,7 @@ class SmtpSession(SMTP):
         self.envelope = self._create_envelope()
         return True
 
-    async def smtp_MAIL(self, arg: str) -> None:
+    def smtp_MAIL(self, arg: str) -> None:
         if self.session.host_name is None:
             self._refuse("503 5.5.1 Send EHLO first")
         elif self.envelope.mail_from is not None:
@@ -365,21 +373,21 @@ class SmtpSession(SMTP):
         elif arg[:5].upper() != "FROM:":
             self._refuse("501 5.5.4 Syntax: MAIL FROM:<address>")
         else:
-            await self._take_sender(arg[5:].lstrip(" \t"))
+            self._take_sender(arg[5:].lstrip(" \t"))
 
     def _refuse_without_tls(self) -> None:
         # A certificate that we cannot use is our fault, and so no 5xx.
         self._refuse("530 5.7.0 Send STARTTLS first" if self.door.tls else _NO_TLS)
 
-    async def _take_sender(self, text: str) -> None:
+    def _take_sender(self, text: str) -> None:
         path = read_path(text)
         if isinstance(path, PathFault):
             self._refuse("501 5.1.7 That is no address")
             return
-        parameters = read_parameters(path.parameters)
+        parameters = read_parameters(path.parameters) if path.parameters else {}
         if parameters is None:
             self._refuse("501 5.5.4 Parameters cannot be read")
-        elif fault := self._parameter_fault(parameters):
+        elif parameters and (fault := self._parameter_fault(parameters)):
             self._refuse(fault)
         elif not path.address.isascii() and "SMTPUTF8" not in parameters:
             self._refuse("553 5.6.7 That address needs SMTPUTF8")
@@ -392,7 +400,7 @@ class SmtpSession(SMTP):
             self._say("250 2.1.0 Ok")
 
     def _parameter_fault(self, parameters: dict[str, str | None]) -> str | None:
-        if parameters and not self.session.extended_smtp:
+        if not self.session.extended_smtp:
             return _PARAMETERS
         for name, value in parameters.items():
             match name:
@@ -411,7 +419,7 @@ class SmtpSession(SMTP):
                     return _PARAMETERS
         return None
 
-    async def smtp_RCPT(self, arg: str) -> None:
+    def smtp_RCPT(self, arg: str) -> None:
         if self.envelope.mail_from is None:
             self._refuse("503 5.5.1 Send MAIL first")
         elif arg[:3].upper() != "TO:":
@@ -419,7 +427,7 @@ class SmtpSession(SMTP):
         elif len(self.envelope.rcpt_tos) >= self.limits.recipients:
             self._one_recipient_too_many("452 4.5.3 Too many recipients, send it to these first")
         else:
-            await self._take_recipient(arg[3:].lstrip(" \t"))
+            self._take_recipient(arg[3:].lstrip(" \t"))
 
     def _one_recipient_too_many(self, reply: str) -> None:
         self._excess += 1
@@ -428,7 +436,7 @@ class SmtpSession(SMTP):
         else:
             self._say(reply)
 
-    async def _take_recipient(self, text: str) -> None:
+    def _take_recipient(self, text: str) -> None:
         path = read_path(text)
         if path is PathFault.FRAME:
             self._refuse("501 5.5.2 Syntax: RCPT TO:<address>")
@@ -454,7 +462,7 @@ class SmtpSession(SMTP):
             return path.local.lower() == "postmaster"
         return path.domain in self.door.domains and not path.routed
 
-    async def smtp_DATA(self, arg: str) -> None:
+    def smtp_DATA(self, arg: str) -> Coroutine[Any, Any, None] | None:
         if not self.envelope.rcpt_tos:
             self._refuse("503 5.5.1 Send RCPT first")
         elif arg:
@@ -463,8 +471,12 @@ class SmtpSession(SMTP):
             self._hang_up("554 5.5.0 You sent data before you were asked", Outcome.EARLY_TALKER)
         else:
             self._say("354 End with CR LF . CR LF")
-            await self._keep(await self._message())
-            self.envelope = self._create_envelope()
+            return self._take_message()
+        return None
+
+    async def _take_message(self) -> None:
+        await self._keep(await self._message())
+        self.envelope = self._create_envelope()
 
     async def _message(self) -> bytes:
         """The octets up to CRLF.CRLF, and by nothing else, with their dots unstuffed."""
@@ -564,40 +576,40 @@ class SmtpSession(SMTP):
                 self._peer,
             )
 
-    async def smtp_RSET(self, arg: str) -> None:
+    def smtp_RSET(self, arg: str) -> None:
         if arg:
             self._refuse("501 5.5.4 RSET takes no argument")
         else:
             self.envelope = self._create_envelope()
             self._say("250 2.0.0 Ok")
 
-    async def smtp_NOOP(self, arg: str) -> None:
+    def smtp_NOOP(self, arg: str) -> None:
         self._say("250 2.0.0 Ok")
 
-    async def smtp_QUIT(self, arg: str) -> None:
+    def smtp_QUIT(self, arg: str) -> None:
         if arg:
             self._refuse("501 5.5.4 QUIT takes no argument")
         else:
             self._hang_up("221 2.0.0 Bye", Outcome.QUIT, linger=False)
 
-    async def smtp_VRFY(self, arg: str) -> None:
+    def smtp_VRFY(self, arg: str) -> None:
         self._say("252 2.1.5 Send some mail and see")
 
-    async def smtp_HELP(self, arg: str) -> None:
+    def smtp_HELP(self, arg: str) -> None:
         self._say("214 2.0.0 See RFC 5321")
 
-    async def smtp_BDAT(self, arg: str) -> None:
+    def smtp_BDAT(self, arg: str) -> None:
         # Octets that were never announced to us follow; as commands they would do harm.
         self._hang_up("502 5.5.1 CHUNKING is not offered", Outcome.PROTOCOL)
 
-    async def smtp_PROXY(self, arg: str) -> None:
+    def smtp_PROXY(self, arg: str) -> None:
         # From a network that is not listed: nobody whose word on other clients counts.
         self._hang_up("502 5.5.1 Not offered", Outcome.PROTOCOL)
 
-    async def _not_offered(self, arg: str) -> None:
+    def _not_offered(self, arg: str) -> None:
         self._refuse("502 5.5.1 Not offered")
 
-    async def smtp_STARTTLS(self, arg: str) -> None:
+    def smtp_STARTTLS(self, arg: str) -> Coroutine[Any, Any, None] | None:
         if not self.door.offers_tls:
             self._refuse("502 5.5.1 Not offered")
         elif self._encrypted:
@@ -611,7 +623,8 @@ class SmtpSession(SMTP):
             self._hang_up("554 5.5.0 You sent data after STARTTLS", Outcome.PROTOCOL)
         else:
             self._say("220 2.0.0 Go ahead")
-            await self._encrypt(self.door.tls)
+            return self._encrypt(self.door.tls)
+        return None
 
     async def _encrypt(self, context: ssl.SSLContext) -> None:
         self._flush()
@@ -642,24 +655,31 @@ class SmtpSession(SMTP):
 
     # Reading and replying
 
-    async def _line(self) -> bytes:
-        """The next command up to its LF."""
-        if self.door.stopping and self.envelope.mail_from is None:
-            self._hang_up(SHUTTING_DOWN, Outcome.SHUTDOWN)
-        self._since, scanned = self.loop.time(), 0
-        while True:
-            if self._buffer and self._buffer[0] not in _FIRST_OCTETS:
-                self._hang_up("500 5.5.2 This is an SMTP server", Outcome.PROTOCOL)
-            end = self._buffer.find(b"\n", scanned, _LINE_CEILING)
-            if end >= 0:
-                break
-            scanned = min(len(self._buffer), _LINE_CEILING)
-            if scanned == _LINE_CEILING:
+    def _line(self) -> bytes | None:
+        """The next command up to its LF; None while it is not there."""
+        buffer = self._buffer
+        if self._since is None:
+            self._since = self.loop.time()
+            if self.door.stopping and self.envelope.mail_from is None:
+                self._hang_up(SHUTTING_DOWN, Outcome.SHUTDOWN)
+                return None
+        if not buffer:
+            return None
+        if buffer[0] not in _FIRST_OCTETS:
+            self._hang_up("500 5.5.2 This is an SMTP server", Outcome.PROTOCOL)
+            return None
+        end = buffer.find(b"\n", 0, _LINE_CEILING) + 1
+        if not end:
+            if len(buffer) >= _LINE_CEILING:
                 self._hang_up("500 5.5.2 Line too long", Outcome.PROTOCOL)
-            await self._more()
+            return None
         self._since = None
-        line = bytes(self._buffer[: end + 1])
-        del self._buffer[: end + 1]
+        if end == len(buffer):
+            line = bytes(buffer)
+            buffer.clear()
+        else:
+            line = bytes(buffer[:end])
+            del buffer[:end]
         return line
 
     async def _more(self) -> None:
@@ -670,16 +690,11 @@ class SmtpSession(SMTP):
         if self._reading_paused:
             self._reading_paused = False
             self._connected().resume_reading()
-        await self._wait()
+        self._waiter = waiter = self.loop.create_future()
+        await waiter
         while self._choked and not self._over:
-            await self._wait()
-
-    async def _wait(self) -> None:
-        self._waiter = self.loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+            self._waiter = waiter = self.loop.create_future()
+            await waiter
 
     def _refuse(self, reply: str) -> None:
         """Replies with an error, unless it is one too many."""
@@ -691,14 +706,15 @@ class SmtpSession(SMTP):
 
     def _say(self, reply: str) -> None:
         if not self._over:
-            self.door.counts.reply(self._verb, reply[:3])()
+            self.door.counts.replies[self._verb, reply[:3]] += 1
             self._out.append(reply.encode("ascii") + b"\r\n")
 
     def _flush(self) -> None:
         # All replies to commands that came together leave together (RFC 2920 section 3.2).
-        if self._out and self.transport is not None:
-            self.transport.write(b"".join(self._out))
-        self._out.clear()
+        out = self._out
+        if out and self.transport is not None:
+            self.transport.write(b"".join(out) if len(out) > 1 else out[0])
+        out.clear()
 
     def _look_at_watch(self) -> None:
         now = self.loop.time()
@@ -794,7 +810,19 @@ COMMANDS: Mapping[bytes, _Command] = {
     (b"AUTH", b"EXPN", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML", b"XCLIENT", b"XFORWARD"),
     SmtpSession._not_offered,
 )
-IDLE_COMMANDS = frozenset({b"EHLO", b"HELO", b"RSET", b"NOOP", b"VRFY", b"HELP"})
+_WITH_PATH = frozenset({b"MAIL", b"RCPT"})
+_IDLE = frozenset({b"EHLO", b"HELO", b"RSET", b"NOOP", b"VRFY", b"HELP"})
+# By verb: its name in metrics, the command, how long its line may be, whether it does no work.
+_KNOWN: Mapping[bytes, tuple[str, _Command | None, int, bool]] = {
+    verb: (
+        verb.decode("ascii").lower(),
+        command,
+        _PATH_LINE if verb in _WITH_PATH else _LINE,
+        verb in _IDLE,
+    )
+    for verb, command in COMMANDS.items()
+}
+_OTHER = ("other", None, _LINE, False)
 
 
 def _shown(text: str) -> str:

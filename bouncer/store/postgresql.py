@@ -143,7 +143,7 @@ class Postgresql(Database):
         jobs = [self._jobs.popleft() for _ in range(min(MAX_BATCH, len(self._jobs)))]
         if not self._jobs and not self._closed:
             self._arrived.clear()
-        return [job for job in jobs if not job.future.cancelled()]
+        return [job for job in jobs if not job.future.done()]
 
     async def _settle(
         self, connection: AsyncConnection | None, jobs: list[Job]

@@ -22,6 +22,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engi
 from sqlalchemy.pool import Pool
 
 from bouncer.errors import ConfigurationError, StoreUnavailable
+from bouncer.store.checkpoints import Checkpoints
 from bouncer.store.database import MAX_BATCH, Database, Job, deliver, fault_of, settle
 
 R = TypeVar("R")
@@ -31,7 +32,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
-    "PRAGMA wal_autocheckpoint = 4000",  # pages: 16 MiB
+    "PRAGMA wal_autocheckpoint = 0",  # checkpoints.py does it
     "PRAGMA journal_size_limit = 67108864",
     "PRAGMA cache_size = -16384",  # KiB
 )
@@ -46,11 +47,13 @@ class Sqlite(Database):
         # A job may come just after one that waits for a lock: both are answered in time.
         self._lock_wait = timeout * 0.4
         self._owner: int | None = None
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
+        self._gathered: list[Job] = []
         self._thread = threading.Thread(
             target=self._write_batches, name="store-writer", daemon=True
         )
         self._writer: Connection | None = None
+        self._checkpoints = Checkpoints(self._bare_connection)
         self._writing = self._engine(NullPool)
         self._reading = self._engine(QueuePool, pool_size=_READERS, pool_reset_on_return=None)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
@@ -68,9 +71,11 @@ class Sqlite(Database):
         if self._closed:
             return
         self._closed = True
+        self._hand_over()
         self._jobs.put(None)
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join, self._timeout)
+            await asyncio.to_thread(self._checkpoints.close)
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._reading.dispose()
         self._writing.dispose()
@@ -104,7 +109,15 @@ class Sqlite(Database):
         self._owner = handle
 
     def _submit(self, job: Job) -> None:
-        self._jobs.put(job)
+        # What comes in one turn of the loop is handed over together: the writer, woken by the
+        # first, would commit that one alone.
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(job)
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        self._jobs.put(gathered)
 
     async def _read(self, work: Callable[[Connection], R]) -> R:
         def run() -> R:
@@ -125,6 +138,13 @@ class Sqlite(Database):
         event.listen(engine, "connect", _set_pragmas)
         return engine
 
+    def _bare_connection(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=self._lock_wait, isolation_level=None, check_same_thread=False
+        )
+        _set_pragmas(connection, None)
+        return connection
+
     def _prepare(self, prepare: Callable[[Connection], None]) -> None:
         with self._writing.connect() as connection:
             _use_wal(_driver(connection), self._lock_wait)
@@ -136,21 +156,23 @@ class Sqlite(Database):
         stopping = False
         while not stopping:
             batch, stopping = self._batch()
-            jobs = [job for job in batch if not job.future.cancelled()]
+            jobs = [job for job in batch if not job.future.done()]
             if jobs:
                 outcomes = settle(self._transaction, jobs)
                 with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
                     self._loop.call_soon_threadsafe(deliver, jobs, outcomes)
+                if self._writer is not None:
+                    self._checkpoints.after_commit(_driver(self._writer))
         self._discard()
 
     def _batch(self) -> tuple[list[Job], bool]:
         jobs: list[Job] = []
-        job = self._jobs.get()
-        while job is not None:
-            jobs.append(job)
-            if len(jobs) == MAX_BATCH or self._jobs.empty():
+        gathered = self._jobs.get()
+        while gathered is not None:
+            jobs += gathered
+            if len(jobs) >= MAX_BATCH or self._jobs.empty():
                 return jobs, False
-            job = self._jobs.get()
+            gathered = self._jobs.get()
         return jobs, True
 
     @contextmanager

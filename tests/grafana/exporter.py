@@ -67,7 +67,7 @@ def _set_gauges(metrics: Metrics) -> None:
 def _count(metrics: Metrics) -> None:
     metrics.smtp_connections.labels("closed").inc()
     for command, code in (("data", "250"), ("data", "451"), ("rcpt", "550")):
-        metrics.smtp_replies.labels(command, code).inc()
+        metrics.smtp_replies.counts[command, code] += 1
     metrics.messages_received.labels("smtp").inc()
     metrics.messages_refused.labels("size").inc()
     metrics.message_store_seconds.observe(0.003)
