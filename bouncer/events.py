@@ -85,10 +85,13 @@ class Event(Published):
         event = cls.__new__(cls)
         set_ = object.__setattr__
         set_(event, "__dict__", values)
-        set_(event, "__pydantic_fields_set__", set(values))
+        set_(event, "__pydantic_fields_set__", _EVENT_FIELDS)
         set_(event, "__pydantic_extra__", None)
         set_(event, "__pydantic_private__", None)
         return event
+
+
+_EVENT_FIELDS = set(Event.model_fields)  # shared: events are frozen, and copies copy it
 
 
 class SuppressionReason(StrEnum):

@@ -3,22 +3,23 @@
 Rule patterns, the operators' too, are seen by RE2 only, never by Python's `re`. They are searched
 for anywhere in the text, without regard to case; `.` matches any character.
 
-One pass for the literal parts of all patterns says which of them can match at all; those few are
-then searched for one by one. One automaton for all whole patterns is faster on a text it has seen,
-and a hundred times slower on one it has not: their gaps multiply its states.
+One pass of an Aho-Corasick automaton for literals that the patterns need (`literals.py`) says
+which of them can match at all; those few are then searched for one by one. RE2 could do both: its
+automaton for all patterns, and its own filter for their literals, are faster on a text they have
+seen, and ten to a hundred times slower on one they have not, as most replies are.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import Protocol, cast
 
 import re2
+from ahocorasick_rs import AhoCorasick
+
+from bouncer.classify.literals import Clause, alternatives_of, folded
 
 # What one pattern may spend on its automaton. When it is spent, RE2 drops states and starts anew.
 MAX_PATTERN_MEMORY_BYTES = 1024 * 1024
-_PROBE = "probe of the filter"
 
 
 class Match(Protocol):
@@ -73,66 +74,89 @@ class PatternSet:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = tuple(patterns)
-        self._matchers: list[re2.Set | None] = [None] * len(self._patterns)
-        self._filters: tuple[_Filter, ...] | None = None
+        self._index: _Index | None = None
 
     def matching(self, text: bytes) -> Iterator[int]:
         """The positions of the patterns that are found, lowest first."""
-        for position in self._possible(text):
-            matcher = self._matchers[position]
-            if matcher is None:
-                matcher = self._matchers[position] = _matcher(self._patterns[position])
-            if matcher.Match(text):
-                yield position
-
-    def _possible(self, text: bytes) -> Iterable[int]:
         if not self._patterns or not text:
-            return ()
-        if self._filters is None:
-            self._filters = tuple(_filters(self._patterns, 0))
-        if len(self._filters) == 1:
-            return self._filters[0].possible(text)
-        return chain.from_iterable(each.possible(text) for each in self._filters)
+            return
+        if self._index is None:
+            self._index = _Index(self._patterns)
+        found = -1
+        for alternative in self._index.possible(text):
+            if alternative.position != found and alternative.is_found(text):
+                found = alternative.position
+                yield found
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """What finds the literal parts of some patterns that stand side by side."""
+class _Alternative:
+    """One of the patterns that stand side by side in a pattern of the set, `a|b|c`."""
 
-    first: int
-    count: int
-    literals: re2.Filter | None  # None: one pattern alone has too many of them
+    __slots__ = ("_is_literal", "_matcher", "_pattern", "also_needs", "position")
 
-    def possible(self, text: bytes) -> list[int]:
-        """The positions of its patterns that can match the text, lowest first."""
-        if self.literals is None:
-            return list(range(self.first, self.first + self.count))
-        found = self.literals.Match(text, potential=True) or []
-        return sorted(self.first + position for position in found)
+    def __init__(self, position: int, pattern: str, *, is_literal: bool) -> None:
+        self.position = position
+        self.also_needs: tuple[frozenset[int], ...] = ()  # of each of these literals one
+        self._is_literal = is_literal
+        self._pattern = pattern
+        self._matcher: re2.Set | None = None
 
-
-def _filters(patterns: Sequence[str], first: int) -> Iterator[_Filter]:
-    """As few filters as can hold the literals of all these patterns."""
-    literals = _literals(patterns)
-    if literals or len(patterns) == 1:
-        yield _Filter(first, len(patterns), literals)
-        return
-    half = len(patterns) // 2
-    yield from _filters(patterns[:half], first)
-    yield from _filters(patterns[half:], first + half)
+    def is_found(self, text: bytes) -> bool:
+        """Whether it matches a text that has its literals."""
+        if self._is_literal and text.isascii():
+            return True
+        if self._matcher is None:
+            self._matcher = _matcher(self._pattern)
+        return bool(self._matcher.Match(text))
 
 
-def _literals(patterns: Sequence[str]) -> re2.Filter | None:
-    """None if they are too many: RE2 does not say so, but then it finds nothing at all."""
-    built = re2.Filter()
-    options = _options()
-    for pattern in (*patterns, _PROBE):
-        built.Add(pattern.encode(), options)
-    try:
-        built.Compile()
-    except re2.error:
-        return None
-    return built if built.Match(_PROBE.encode(), potential=True) else None
+class _Index:
+    """Finds the alternatives that can match a text, by the literals it contains."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._alternatives: list[_Alternative] = []
+        self._always: list[int] = []
+        self._needing: list[list[int]] = []  # by literal: whose first clause has it
+        numbers: dict[str, int] = {}
+        for position, pattern in enumerate(patterns):
+            for text, literals in alternatives_of(pattern):
+                alternative = _Alternative(position, text, is_literal=literals.suffice)
+                first, *others = [
+                    self._numbered(clause, numbers) for clause in literals.clauses
+                ] or [frozenset[int]()]
+                alternative.also_needs = tuple(others)
+                for literal in first:
+                    self._needing[literal].append(len(self._alternatives))
+                if not first:
+                    self._always.append(len(self._alternatives))
+                self._alternatives.append(alternative)
+        self._literals = AhoCorasick(list(numbers)) if numbers else None
+
+    def _numbered(self, clause: Clause, numbers: dict[str, int]) -> frozenset[int]:
+        for literal in clause:
+            if literal not in numbers:
+                numbers[literal] = len(numbers)
+                self._needing.append([])
+        return frozenset(numbers[literal] for literal in clause)
+
+    def possible(self, text: bytes) -> Iterator[_Alternative]:
+        """Those of the first pattern first."""
+        if self._literals is None:
+            return map(self._alternatives.__getitem__, self._always)
+        found = self._literals.find_matches_as_indexes(folded(text), overlapping=True)
+        literals = {literal for literal, _, _ in found}
+        numbers = set(self._always)
+        for literal in literals:
+            numbers.update(self._needing[literal])
+        every = map(self._alternatives.__getitem__, sorted(numbers))
+        return (each for each in every if _has(each, literals))
+
+
+def _has(alternative: _Alternative, literals: set[int]) -> bool:
+    for clause in alternative.also_needs:  # noqa: SIM110  a generator would double its cost
+        if literals.isdisjoint(clause):
+            return False
+    return True
 
 
 def _matcher(pattern: str) -> re2.Set:

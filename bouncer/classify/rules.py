@@ -13,6 +13,7 @@ from functools import lru_cache
 from heapq import merge
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from bouncer.classify.category import BounceClass, Category, class_of
 from bouncer.classify.patterns import PatternSet, compiled, fault_in
@@ -37,8 +38,7 @@ _OF_KIND = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Why, and what it means for the address. `rule` is None where no rule was needed or fitted."""
 
     category: Category | None
@@ -87,8 +87,7 @@ class Explanation:
         return self.fitting[0] if self.fitting else None
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What rules are held against: the words, and every condition that status and code meet."""
 
     words: bytes

@@ -28,7 +28,7 @@ from bouncer.records import digest_of, item_id
 from bouncer.reports.report import Format as ReportFormat
 
 _SINGLE = (".eml", ".msg")  # what is named so is one message, whatever stands in it
-_MANY = 100  # messages, from which on it pays to prepare for them
+_MANY = 100  # messages, from which on a person wants to see how far it is
 _MAILDIR = ("cur", "new", "tmp")
 _DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -78,10 +78,7 @@ def classify(
     for path in paths:
         if path != "-" and not Path(path).exists():
             fail(f"{path}: there is no such file")
-    sources, ruleset = list(_sources(paths)), _ruleset(config)
-    if len(sources) >= _MANY:
-        ruleset.prepare()
-    answers = _answers(_progress(sources), ruleset)
+    answers = _answers(_progress(list(_sources(paths))), _ruleset(config))
     form = chosen(format_)
     rows: list[Answer] = []
     failed = False
@@ -111,9 +108,9 @@ def _ruleset(config: Path | None) -> Ruleset:
         fail(*error.faults)
 
 
-def _answers(sources: Iterable[tuple[str, Path | None]], ruleset: Ruleset) -> Iterator[Answer]:
-    for shown, path in sources:
-        for found in _messages(shown, path):
+def _answers(sources: Iterable[str], ruleset: Ruleset) -> Iterator[Answer]:
+    for path in sources:
+        for found in _messages(path):
             yield _answer(found, ruleset)
 
 
@@ -136,55 +133,59 @@ def _answer(found: Found, ruleset: Ruleset) -> Answer:
     )
 
 
-def _sources(paths: list[str]) -> Iterator[tuple[str, Path | None]]:
-    """Each file with the path to show: as given, joined with what is below it, in order."""
+def _sources(paths: list[str]) -> Iterator[str]:
+    """Each file: as given, joined with what is below it, in order."""
     for given in paths:
-        if given == "-":
-            yield "-", None
-            continue
-        top = Path(given)
-        if not top.is_dir():
-            yield given, top
-            continue
-        for path in _files(top):
-            yield str(path), path
+        if given != "-" and Path(given).is_dir():
+            yield from _files(str(Path(given)))
+        else:
+            yield given
 
 
-def _files(top: Path) -> Iterator[Path]:
-    """Every file of a tree, in order; of a Maildir only what is in cur and new."""
+def _files(top: str) -> Iterator[str]:
+    """Every file of a tree, in order; of a Maildir only what is in cur and new.
+
+    Not pipes, sockets and devices: to read one could take for ever.
+    """
     for name, folders, files in os.walk(top):
         folders.sort()
         if set(_MAILDIR) <= set(folders):
             folders.remove("tmp")
             continue  # beside them there are only indexes
         for file in sorted(files):
-            path = Path(name, file)
+            path = os.path.join(name, file)  # noqa: PTH118  a Path costs as much as reading it
             if not file.startswith(".") and not _is_special(path):
                 yield path
 
 
-def _is_special(path: Path) -> bool:
-    """A pipe, a socket, a device: to read it could take for ever."""
+def _is_special(path: str) -> bool:
     try:
-        return not stat.S_ISREG(path.stat().st_mode)
+        return not stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116  as above
     except OSError:
         return False  # said when it is read
 
 
-def _messages(shown: str, path: Path | None) -> Iterator[Found]:
+def _messages(path: str) -> Iterator[Found]:
     try:
-        octets = sys.stdin.buffer.read() if path is None else path.read_bytes()
-        modified = now() if path is None else datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        octets, modified = _contents(path)
     except OSError as error:
-        yield Found(shown, None, now(), error.strerror)
+        yield Found(path, None, now(), error.strerror)
         return
-    single = path is not None and path.suffix.lower() in _SINGLE
-    parts = [octets] if single else _mbox(octets)
+    parts = [octets] if path.lower().endswith(_SINGLE) else _mbox(octets)
     if len(parts) < 2:
-        yield Found(shown, octets, modified)
+        yield Found(path, octets, modified)
         return
     for number, part in enumerate(parts, start=1):
-        yield Found(f"{shown}#{number}", part, modified)
+        yield Found(f"{path}#{number}", part, modified)
+
+
+def _contents(path: str) -> tuple[bytes, datetime]:
+    """What stands in a file, and since when."""
+    if path == "-":
+        return sys.stdin.buffer.read(), now()
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  as above
+        modified = os.fstat(file.fileno()).st_mtime
+        return file.readall(), datetime.fromtimestamp(modified, UTC)
 
 
 def messages_of(path: str) -> Iterator[Found]:
@@ -193,7 +194,7 @@ def messages_of(path: str) -> Iterator[Found]:
         fail(f"{path}: this is a directory: name one message")
     if path != "-" and not Path(path).is_file():
         fail(f"{path}: there is no such file")
-    yield from _messages(path, None if path == "-" else Path(path))
+    yield from _messages(path)
 
 
 def _mbox(octets: bytes) -> list[bytes]:
@@ -212,7 +213,7 @@ def _mbox(octets: bytes) -> list[bytes]:
     return [octets[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
-def _progress(sources: list[tuple[str, Path | None]]) -> Iterable[tuple[str, Path | None]]:
+def _progress(sources: list[str]) -> Iterable[str]:
     """A bar on a terminal, when there is enough to wait for and the output goes elsewhere."""
     if not sys.stderr.isatty() or sys.stdout.isatty() or len(sources) < _MANY:
         yield from sources

@@ -8,6 +8,11 @@ _DATE = re.compile(
     r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,9})?"
     r"(?: {0,3}([+-])(\d{2}):?(\d{2})| {1,3}([A-Z]{1,4}))?"
 )
+# As RFC 5322 and nearly everybody writes it.
+_PLAIN = re.compile(
+    r"\s*(?:[A-Z][a-z]{2}, {1,2})?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d\d:\d\d:[0-5]\d)"
+    r" ([+-][01]\d)([0-5]\d)(?![\d:])"
+)
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -20,6 +25,9 @@ _ZONES = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST
 
 def date_from(text: str) -> datetime | None:
     """The moment a date names; None where it names none. An unknown zone is taken as UTC."""
+    plain = _PLAIN.match(text)
+    if plain is not None:
+        return _plain_date(*plain.groups())
     found = _DATE.match(text[:200])
     if found is None:
         return None
@@ -36,4 +44,17 @@ def date_from(text: str) -> datetime | None:
         )  # fmt: skip
         return local - offset
     except (KeyError, ValueError, OverflowError):
+        return None
+
+
+def _plain_date(
+    day: str, month: str, year: str, time: str, zone_hours: str, zone_minutes: str
+) -> datetime | None:
+    number = _MONTHS.get(month.lower())
+    if number is None:
+        return None
+    iso = f"{year}-{number:02}-{day:0>2}T{time}{zone_hours}:{zone_minutes}"
+    try:
+        return datetime.fromisoformat(iso).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None

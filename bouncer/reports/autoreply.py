@@ -8,7 +8,7 @@ import re
 
 from bouncer.mail.address import addresses_in, clean
 from bouncer.mail.message import Message
-from bouncer.reports.phrases import AUTOMATIC_SUBJECTS, AWAY_SUBJECTS, CHALLENGES, any_of
+from bouncer.reports.phrases import AUTOMATIC_SUBJECTS, AWAY_SUBJECTS, CHALLENGES
 from bouncer.reports.prose import split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 
@@ -102,7 +102,7 @@ def _is_auto_reply(message: Message) -> bool:
     if b"list-id" in fields or b"list-unsubscribe" in fields or b"x-mailing-list" in fields:
         return False
     # Exchange calls its out-of-office replies auto-generated.
-    if any_of(AUTOMATIC_SUBJECTS, subject):
+    if AUTOMATIC_SUBJECTS.are_in(subject):
         return True
     if submitted == "auto-generated":
         return False
@@ -114,12 +114,12 @@ def _is_auto_reply(message: Message) -> bool:
         return (message.header("x-autoreply") or "yes").lower() not in ("no", "false", "0")
     # A mail about holidays is no auto-reply unless it answers.
     answers = b"in-reply-to" in fields or b"references" in fields or _null_sender(message)
-    return answers and any_of(AWAY_SUBJECTS, subject)
+    return answers and AWAY_SUBJECTS.are_in(subject)
 
 
 def _is_challenge(message: Message) -> bool:
     for part in message.texts():
         before, _ = split_returned(part.head)
-        if any_of(CHALLENGES, " ".join(before[:8192].split()).lower()):
+        if CHALLENGES.are_in(" ".join(before[:8192].split()).lower()):
             return True
-    return any_of(CHALLENGES, (message.header("subject") or "").lower())
+    return CHALLENGES.are_in((message.header("subject") or "").lower())

@@ -27,7 +27,6 @@ from bouncer.reports.phrases import (
     FAILURES,
     GIVEN_UP,
     STILL_TRYING,
-    any_of,
 )
 from bouncer.reports.prose import MAX_RECIPIENTS, Position, Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
@@ -148,9 +147,9 @@ class _Signs:
         self._message = message
         self._words = ""
         self.subject = (message.header("subject") or "").lower()
-        self.subject_failed = any_of(FAILED_SUBJECTS, self.subject)
+        self.subject_failed = FAILED_SUBJECTS.are_in(self.subject)
         author = (message.header("from") or "").strip().lower()
-        self.daemon = any_of(DAEMONS, author) if author else bool(self.subject)
+        self.daemon = DAEMONS.are_in(author) if author else bool(self.subject)
         path = message.header("return-path")
         self.null_sender = path is not None and path.strip("<> ").lower() in ("", "mailer-daemon")
 
@@ -161,7 +160,7 @@ class _Signs:
     def tell_failure(self) -> bool:
         """Two of three: a daemon wrote it, the subject says so, the words say so."""
         if not self.daemon:
-            if any_of(AUTOMATIC_SUBJECTS, self.subject) or any_of(AWAY_SUBJECTS, self.subject):
+            if AUTOMATIC_SUBJECTS.are_in(self.subject) or AWAY_SUBJECTS.are_in(self.subject):
                 return False
             if self._is_of_list() and not _says_failure(self._words[:_FIRST_WORDS]):
                 return False
@@ -171,11 +170,11 @@ class _Signs:
 
     def tell_delay(self) -> bool:
         """Somebody still tries, and neither subject nor words say that nobody does."""
-        if any_of(GIVEN_UP, self.subject):
+        if GIVEN_UP.are_in(self.subject):
             return False
-        if any_of(STILL_TRYING, self.subject):
+        if STILL_TRYING.are_in(self.subject):
             return True
-        return any_of(STILL_TRYING, self._words) and not any_of(GIVEN_UP, self._words)
+        return STILL_TRYING.are_in(self._words) and not GIVEN_UP.are_in(self._words)
 
     def _is_of_list(self) -> bool:
         """List mail about bounces is no bounce; one that a gateway gave a list's headers may be."""
@@ -184,7 +183,7 @@ class _Signs:
 
 
 def _says_failure(words: str) -> bool:
-    return any_of(FAILURES, words) or ("deliver" in words and any_of(FAILING, words))
+    return FAILURES.are_in(words) or ("deliver" in words and FAILING.are_in(words))
 
 
 def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:

@@ -1,26 +1,44 @@
 """What servers and people write in bounces, warnings and auto-replies, in the languages they use.
 
 Data: one phrase a line, in lower case, as it stands in a text whose lines are joined by one space.
-Plain words and no patterns: looking for a hundred of them in the head of a mail costs less than one
-large automaton that has left the processor's cache.
 """
+
+from functools import cached_property
+
+from ahocorasick_rs import MATCHKIND_LEFTMOST_FIRST, AhoCorasick, Implementation
 
 
 def phrases(lines: str) -> tuple[str, ...]:
-    """The phrases, in order: the most frequent ones stand first."""
+    """The phrases, in order."""
     return tuple(filter(None, (line.strip() for line in lines.splitlines())))
 
 
-def any_of(wanted: tuple[str, ...], text: str) -> bool:
-    """Whether one of the phrases stands in the text (in lower case)."""
-    for phrase in wanted:  # noqa: SIM110  a generator would double its cost
-        if phrase in text:
-            return True
-    return False
+class Phrases:
+    """Phrases that are looked for together, in one pass over a text (in lower case)."""
+
+    def __init__(self, lines: str) -> None:
+        self.all = phrases(lines)
+
+    def are_in(self, text: str) -> bool:
+        """Whether one of them stands in the text."""
+        return bool(self._automaton.find_matches_as_indexes(text))
+
+    def first_in(self, text: str) -> int:
+        """Where the first of them begins; -1 where there is none."""
+        found = self._automaton.find_matches_as_indexes(text)
+        return found[0][1] if found else -1
+
+    @cached_property
+    def _automaton(self) -> AhoCorasick:
+        return AhoCorasick(
+            self.all,
+            matchkind=MATCHKIND_LEFTMOST_FIRST,
+            implementation=Implementation.ContiguousNFA,
+        )
 
 
 # Who writes bounces: part of a From field.
-DAEMONS = phrases("""
+DAEMONS = Phrases("""
     mailer-daemon
     postmaster
     mail delivery
@@ -52,7 +70,7 @@ DAEMONS = phrases("""
 """)
 
 # That a mail did not arrive: words no other mail is likely to have.
-FAILURES = phrases("""
+FAILURES = Phrases("""
     not be delivered
     to deliver your message
     delivery to the following recipient
@@ -232,7 +250,7 @@ FAILURES = phrases("""
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
-FAILING = phrases("""
+FAILING = Phrases("""
     fail
     unable
     could not
@@ -256,7 +274,7 @@ FAILING = phrases("""
 """)
 
 # That it has not arrived yet, and somebody still tries.
-STILL_TRYING = phrases("""
+STILL_TRYING = Phrases("""
     warning message only
     not yet been delivered
     has been delayed
@@ -309,7 +327,7 @@ STILL_TRYING = phrases("""
 """)
 
 # That nobody tries any more, whatever else is said of delays.
-GIVEN_UP = phrases("""
+GIVEN_UP = Phrases("""
     permanent
     given up
     giving up
@@ -325,7 +343,7 @@ GIVEN_UP = phrases("""
     undeliverable
 """)
 
-FAILED_SUBJECTS = phrases("""
+FAILED_SUBJECTS = Phrases("""
     undeliver
     delivery fail
     mail delivery
@@ -450,7 +468,7 @@ FAILED_SUBJECTS = phrases("""
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.
-AUTOMATIC_SUBJECTS = phrases("""
+AUTOMATIC_SUBJECTS = Phrases("""
     automatic reply
     automatic response
     auto-reply
@@ -507,7 +525,7 @@ AUTOMATIC_SUBJECTS = phrases("""
     balasan otomatis
     ตอบกลับอัตโนมัติ
 """)
-AWAY_SUBJECTS = phrases("""
+AWAY_SUBJECTS = Phrases("""
     away from
     away until
     on vacation
@@ -565,7 +583,7 @@ AWAY_SUBJECTS = phrases("""
 """)
 
 # Where a report ends and the mail it is about begins.
-RETURNED = phrases("""
+RETURNED = Phrases("""
     below this line is a copy
     below the next line is a copy
     this is a copy of
@@ -640,6 +658,20 @@ RETURNED = phrases("""
     원본 메시지
     원본메일
     원본 메일
+""")
+
+# Fields that no report has in its text: where they stand the returned mail begins.
+RETURNED_FIELDS = Phrases("""
+    received
+    message-id
+    return-path
+    mime-version
+    delivered-to
+    dkim-signature
+    domainkey-signature
+    arc-seal
+    x-google-
+    x-originating-ip
 """)
 
 # What stands in front of an address: of the one that failed, or of somebody else.
@@ -789,7 +821,7 @@ REASONS_BEFORE = (
     "The user(s) account is temporarily over quota.",
 )
 
-CHALLENGES = phrases("""
+CHALLENGES = Phrases("""
     please confirm your message
     please confirm your email
     please confirm that you

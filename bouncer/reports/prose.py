@@ -10,8 +10,6 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
-import re2
-
 from bouncer.mail.address import address_key, clean, spans_in, trimmed, unique
 from bouncer.mail.reply import Reply, command_in, host_in, one_line, reply_from
 from bouncer.reports.phrases import (
@@ -23,7 +21,7 @@ from bouncer.reports.phrases import (
     OTHERS_WORDS,
     REASONS_BEFORE,
     RETURNED,
-    any_of,
+    RETURNED_FIELDS,
 )
 from bouncer.reports.transcript import replies_in
 
@@ -82,24 +80,6 @@ _RETURNED_HEADER = re.compile(
 )
 
 
-_RETURNED_NAMES = (
-    "received",
-    "message-id",
-    "return-path",
-    "mime-version",
-    "delivered-to",
-    "dkim-signature",
-    "domainkey-signature",
-    "arc-seal",
-    "x-google-",
-    "x-originating-ip",
-)
-# The one search that has to look at every phrase. In a long text RE2 does it in one pass; in a
-# short one looking for each is faster: RE2's automaton has left the processor's cache.
-_MAX_PHRASES_ONE_BY_ONE = 4096
-_RETURNED = re2.compile("|".join(map(re2.escape, RETURNED)).encode())
-
-
 # Whom one is told to ask: a report about them puts them at the head of a line.
 _HELPERS = frozenset(("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info"))
 
@@ -111,26 +91,12 @@ def split_returned(text: str) -> tuple[str, str]:
     if len(lowered) != len(examined):
         lowered = examined
     cut = len(examined)
-    if any_of(_RETURNED_NAMES, lowered) and (header := _RETURNED_HEADER.search("\n" + examined)):
+    if RETURNED_FIELDS.are_in(lowered) and (header := _RETURNED_HEADER.search("\n" + examined)):
         cut = header.start()
-    marked = _first_of(RETURNED, lowered, cut)
-    if marked < cut:
+    marked = RETURNED.first_in(lowered[:cut])
+    if marked >= 0:
         cut = max(lowered.rfind("\n", 0, marked), 0)
     return examined[:cut], text[cut : cut + MAX_PROSE]
-
-
-def _first_of(phrases: tuple[str, ...], text: str, end: int) -> int:
-    """Where the first of the phrases begins; `end` where none stands before it."""
-    if end > _MAX_PHRASES_ONE_BY_ONE:
-        octets = text[:end].encode("utf-8", "replace")
-        found = _RETURNED.search(octets)
-        return len(octets[: found.start()].decode("utf-8")) if found else end
-    first = end
-    for phrase in phrases:
-        at = text.find(phrase, 0, end)
-        if 0 <= at < first:
-            first = at
-    return first
 
 
 class Prose:
