@@ -179,7 +179,7 @@ def test_a_store_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [("events", "list"), ("suppressions", "list"), ("suppressions", "check", "a@b.test"),
-     ("suppressions", "export")],
+     ("suppressions", "export"), ("replay", "--dry-run")],
     ids=" ".join,
 )  # fmt: skip
 def test_a_command_that_reads_makes_no_store(
