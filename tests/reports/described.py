@@ -1,8 +1,12 @@
 """A report as plain data, as the expected `.json` of a sample has it."""
 
 import dataclasses
+import json
+import sys
 from datetime import datetime
+from pathlib import Path
 
+from bouncer.reports.read import read
 from bouncer.reports.report import Report
 
 
@@ -19,3 +23,13 @@ def _plain(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def main() -> None:
+    """Prints what the readers make of a mail, for the file beside it."""
+    report = read(Path(sys.argv[1]).read_bytes())
+    print(json.dumps(described(report), indent=2, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
