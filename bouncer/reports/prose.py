@@ -52,7 +52,7 @@ class Mention(NamedTuple):
     end: int
 
 
-_BULLETS = " \t>*-•·<\"'([|=&_"
+_BULLETS = " \t>*-•·<\"'([|=&_・●○■□◆◇※→「『【（《〈“‘«"
 _NUMBERED = re.compile(r"\d{1,3}[.)][ \t]{1,4}[<\"'(]?$")
 _REPLY_AHEAD = re.compile(
     r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
@@ -66,7 +66,8 @@ _NEXT_REPLY = re.compile(
     r"\n[ >\t]{0,8}(?:[245]\d\d[ -]|>>>|<<<|(?:\.\.\. )?while talking to)", re.IGNORECASE
 )
 _ALONE = re.compile(
-    r"[>\"')\] \t]{0,8}(?:$|\n|[:;,.(\[<|=-]|mailto|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d)",
+    r"[>\"')\]」』】）》〉”’» \t]{0,8}(?:$|\n|[:;,.(\[<|=：；，。、（-]|mailto"
+    r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d)",
     re.IGNORECASE,
 )
 
@@ -74,7 +75,7 @@ _ALONE = re.compile(
 # Without these there is neither a reply code nor an enhanced status.
 _DIGITS = re.compile(r"[2456](?:\d\d|\.\d)")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
-_ENCLOSING = " \t\n<\"'([:=,;"
+_ENCLOSING = " \t\n<\"'([:=,;：「『【（《〈“‘«"
 _AROUND_WORDS = ".,;:!?\"'<>[]*-="
 _RETURNED_HEADER = re.compile(
     r"\n[ \t>]{0,8}(?i:received|return-path|x-received|dkim-signature|x-originating-ip"
