@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from bouncer.mail.address import address_from_field, address_from_xtext, address_key, clean
 from bouncer.mail.date import date_from
 from bouncer.mail.html import text_from_html
-from bouncer.mail.message import MAX_TEXT, Message
+from bouncer.mail.message import MAX_TEXT, Message, Part
 from bouncer.mail.reply import COMMANDS, Command, Reply, one_line, reply_from
 from bouncer.mail.status import status_in
 from bouncer.reports.about import returned_header
@@ -62,6 +62,8 @@ _INDENT = re.compile(r"(?m)^[ \t]+(?=[A-Za-z][A-Za-z-]{1,60}[ \t]{0,4}:)")
 _MTA = re.compile(r"\s*(?:[a-z0-9-]{1,30}\s*;)?\s*(.*)", re.I | re.S)
 _DIAGNOSTIC_TYPE = re.compile(r"\s*([a-z][a-z0-9-]{0,30})\s*;\s*", re.I)
 _INLINE = re.compile(r"(?mi)^[ \t>|]{0,12}(?:final|original)-recipient[ \t]?:")
+_RENAMED_TYPES = ("text/plain", "application/octet-stream")
+_BEGIN_FIELDS = re.compile(r"\s*(?:reporting-mta|(?:final|original)-recipient)[ \t]?:", re.I)
 # Where the fields begin that some write into the part for people.
 _STATUS_FIELD = re.compile(r"\n[ \t>]{0,8}(?i:reporting-mta|final-recipient|original-recipient) ?:")
 _REMARK = re.compile(r"\(([^()]{8,400})\)")
@@ -220,11 +222,14 @@ def _groups(message: Message) -> _Groups | None:
 def _inline(message: Message) -> _Groups | None:
     """Fields in a part of another type, or in the text of a forwarded report."""
     for part in message.parts:
-        if part.is_returned or not part.type.startswith(("text/", "message/")):
+        attached = part.is_returned or not part.type.startswith(("text/", "message/"))
+        if attached and not _may_be_renamed(part):
             continue
         if not part.may_contain(_FIELD_NAMES):
             continue
         text = part.text
+        if attached and not _BEGIN_FIELDS.match(text):
+            continue
         begin = _INLINE.search(text)
         if begin is None:
             continue
@@ -238,6 +243,11 @@ def _inline(message: Message) -> _Groups | None:
             message.note("delivery status in text")
             return groups
     return None
+
+
+def _may_be_renamed(part: Part) -> bool:
+    """Whether the fields may be an attachment: a gateway made `details.txt` of their part."""
+    return part.type in _RENAMED_TYPES and part.end - part.body <= _MAX_FIELD
 
 
 def _read_fields(text: str, groups: _Groups) -> None:
@@ -300,7 +310,11 @@ def _recipient(group: Group, message: Message, prose: "_Human") -> ReportedRecip
     if address is None or "@" not in address:
         actual = group.get("x-actual-recipient")
         better = address_from_field(actual) if actual else None
-        address = better if better and "@" in better else address or original_address
+        if better and "@" in better:
+            address = better
+        elif address is None or (original_address and "@" in original_address):
+            # A local name or an X.400 address stands for the one that was written to.
+            address = original_address
     if address is None and not ("action" in group or "status" in group):
         return None
     if address is None:
