@@ -39,6 +39,8 @@ MAX_FLUFL = 32 * 1024
 MAX_FLUFL_PARTS = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
+# Subjects of persons who answer a report or pass it on.
+_ANSWERS = ("re:", "aw:", "sv:", "fw:", "fwd:", "wg:", "tr:", "rv:", "回复", "答复", "转发")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def read(message: Message) -> Report | None:
     before, after = split_returned(_text_of(message))
     signs.read_words(before)
     if not failed and not signs.tell_failure():
-        return None
+        return _wrapped(message) if signs.subject_failed and not signs.is_of_list() else None
     prose = Prose(before)
     kind = Kind.BOUNCE if failed or not signs.tell_delay() else Kind.DELAY
     recipients = failed or _recipients(message, prose, signs)
@@ -163,7 +165,9 @@ class _Signs:
         if not self.daemon:
             if any_of(AUTOMATIC_SUBJECTS, self.subject) or any_of(AWAY_SUBJECTS, self.subject):
                 return False
-            if self._is_of_list() and not _says_failure(self._words[:_FIRST_WORDS]):
+            if not self.null_sender and self._asks():
+                return False
+            if self.is_of_list() and not _says_failure(self._words[:_FIRST_WORDS]):
                 return False
         if _says_failure(self._words):
             return self.daemon or self.subject_failed or self.null_sender
@@ -177,7 +181,12 @@ class _Signs:
             return True
         return any_of(STILL_TRYING, self._words) and not any_of(GIVEN_UP, self._words)
 
-    def _is_of_list(self) -> bool:
+    def _asks(self) -> bool:
+        """Whether a person answers, forwards or asks: no program that reports a failure does."""
+        subject = self.subject
+        return subject.startswith(_ANSWERS) or subject.endswith("?") or "? " in self._words
+
+    def is_of_list(self) -> bool:
         """List mail about bounces is no bounce; one that a gateway gave a list's headers may be."""
         fields = self._message.root.fields
         return b"list-id" in fields or b"list-unsubscribe" in fields or b"x-mailing-list" in fields
@@ -201,9 +210,12 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
     )
     found = prose.recipients(ours)
     is_ours = not ours.isdisjoint(map(address_key, found))
-    if prose.best <= Position.SOMEWHERE and (len(found) > 1 or is_ours):
+    if prose.best <= Position.SOMEWHERE and (
+        len(found) > 1 or is_ours or not (signs.daemon or signs.subject_failed)
+    ):
         return []
-    if is_ours and not (signs.daemon or signs.null_sender):
+    certain = prose.best is Position.LEADING or not signs.is_of_list()
+    if (is_ours or not certain) and not (signs.daemon or signs.null_sender):
         return []
     return found
 
@@ -218,7 +230,7 @@ def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
 
 
 def _wrapped(message: Message) -> Report | None:
-    """A gateway's notice that names nobody, around the report it received itself."""
+    """A notice that names nobody, of a gateway or a person, around the report they received."""
     part = message.returned()
     if part is None or b"report-type=delivery-status" not in part.octets(_HEAD).lower():
         return None

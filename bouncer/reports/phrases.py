@@ -836,3 +836,6 @@ CHALLENGES = phrases("""
     spam arrest
     spamarrest
 """)
+    sender address
+    original sender
+    wrote to
