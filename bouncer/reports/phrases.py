@@ -49,6 +49,13 @@ DAEMONS = phrases("""
     delivery-status
     delivery notification
     <>
+    mailmarshal
+    systemadministrat
+    administrador del sistema
+    administrador do sistema
+    administrateur syst
+    amministratore di sistema
+    systeembeheerder
 """)
 
 # That a mail did not arrive: words no other mail is likely to have.
@@ -229,6 +236,93 @@ FAILURES = phrases("""
     전달되지 못
     반송
     존재하지 않
+    has stopped the following
+    not yet been fully
+    have yet to be delivered
+    has been frozen
+    not a member of this mailing list
+    loop back warning
+    no se entregó
+    no llegó a
+    no ha llegado
+    no se puede entregar
+    no fue entregado
+    n'a pas été distribué
+    n'a pas atteint
+    n'est pas parvenu
+    échec de distribution
+    impossible de distribuer
+    nicht erreicht
+    unbekannter empfänger
+    unbekannter benutzer
+    empfänger unbekannt
+    benutzer unbekannt
+    postfach ist voll
+    non è stato consegnato
+    non ha raggiunto
+    non è stato recapitato
+    recapito non riuscito
+    utente sconosciuto
+    não conseguiu
+    não pode ser entregue
+    não alcançou
+    niet bereikt
+    niet bezorgd
+    bezorging is mislukt
+    nådde inte
+    kan inte levereras
+    inte leverera
+    inte levererats
+    blev ikke leveret
+    ble ikke levert
+    kan ikke leveres
+    ikke levere
+    nåede ikke
+    nådde ikke
+    ei voitu toimittaa
+    ei ole toimitettu
+    toimitus epäonnistui
+    nie dotarła
+    nie została wysłana
+    nie mogłem dostarczyć
+    nie ma takiej skrzynki
+    nelze doručit
+    nebyla doručena
+    nem kézbesíthető
+    nem sikerült kézbesíteni
+    teslim edilemiyor
+    iletilemedi
+    не может быть отправлено
+    не дошло
+    не доставлен
+    не вдалося доставити
+    неможливо доставити
+    届きませんでした
+    配信されませんでした
+    送信されませんでした
+    到達しません
+    不明のため
+    未送达
+    未能送达
+    未能成功
+    无法传递
+    無法傳遞
+    未傳遞
+    递送失败
+    传递失败
+    被退
+    배달되지 않
+    배달할 수 없
+    보낼 수 없
+    발송이 실패
+    발송하지 못
+    konnte nicht zugestellt
+    konnten nicht zugestellt
+    konnte nicht gesendet
+    konnte nicht übermittelt
+    nu a putut fi livrat
+    nebylo možné doručit
+    não foi possível enviar
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
@@ -306,6 +400,24 @@ STILL_TRYING = phrases("""
     再送を試み
     再送を続け
     延迟
+    have yet to be delivered
+    has been frozen
+    not yet been fully
+    delivery is delayed
+    erneut versucht
+    sera à nouveau
+    se seguirá intentando
+    verrà ritentat
+    wordt opnieuw
+    pozostaje w kolejce
+    попытки доставки будут
+    配信が遅れ
+    將會延遲
+    still pending for
+    zustellung wird verzögert
+    配信が遅延
+    bezorging is vertraagd
+    leveransen är försenad
 """)
 
 # That nobody tries any more, whatever else is said of delays.
@@ -447,6 +559,96 @@ FAILED_SUBJECTS = phrases("""
     발송 실패
     발송실패
     배달 실패
+    undelivered
+    message you sent blocked
+    loop back warning
+    fml system error
+    has been frozen
+    waiting mail
+    no llegó
+    entrega fallid
+    fallo de entrega
+    fallo en la entrega
+    error en la entrega
+    no se ha podido entregar
+    correo devuelto
+    mensaje devuelto
+    não foi entregue
+    não foi possível entregar
+    não entregável
+    não é possível entregar
+    erro de entrega
+    falha de entrega
+    non distribuable
+    impossible à remettre
+    retour à l'expéditeur
+    errore di consegna
+    errore di recapito
+    impossibile recapitare
+    recapito non riuscito
+    non consegnat
+    zustellungsfehler
+    nicht zugestellt
+    zurückgesandt
+    bezorgfout
+    leveringsfejl
+    leveringsfeil
+    leveransfel
+    kan inte levereras
+    kan ikke leveres
+    olevererbar
+    ej levererat
+    ikke levert
+    ikke leveret
+    det gick inte att leverera
+    toimittamaton
+    błąd dostarcz
+    nie doręcz
+    nie mógł zostać dostarcz
+    dostarczenie nie powiod
+    nelze doručit
+    chyba doruč
+    stav doruč
+    nem kézbes
+    nelivrat
+    nelivrabil
+    δεν παραδ
+    μη παραδ
+    ошибка доставки
+    не удалось доставить
+    не вдалося доставити
+    配送できません
+    配信されませんでした
+    不達
+    戻りメール
+    不明メール
+    宛先不明
+    未送达
+    未傳遞
+    未传递
+    无法投递
+    無法投遞
+    无法送达
+    無法傳遞
+    退件
+    送达失败
+    배달되지 않
+    전달되지 않
+    전송 결과
+    반송된
+    échec d'envoi
+    échec de l'envoi
+    返送されました
+    teslim edilem
+    toimitus epäonnistui
+    zustellung fehlgeschlagen
+    bezorging mislukt
+    del estado de entrega
+    de estado de entrega
+    notificação de status
+    notificação do estado
+    notifica sullo stato
+    notification d'état
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.
@@ -582,7 +784,6 @@ RETURNED = phrases("""
     original message as received
     original message headers
     original message header
-    original message details
     original message info
     original message text
     original message:
@@ -636,10 +837,18 @@ RETURNED = phrases("""
     附件中的内容是原信
     附件是您所发送
     原始邮件
-    原邮件
+    原邮件内容
+    原邮件如下
     원본 메시지
     원본메일
     원본 메일
+    text of mail follows
+    en-têtes du message
+    intestazioni originali
+    encabezados de mensaje
+    kopia wiadomości
+    以下是原邮件
+    原信内容
 """)
 
 # What stands in front of an address: of the one that failed, or of somebody else.
@@ -710,7 +919,7 @@ FAILED_PAIRS = frozenset(
     recipient is
 """)
 )
-FAILED_ENDINGS = ("收件人", "地址", "宛先", "あて先", "수신자")
+FAILED_ENDINGS = ("收件人", "地址", "宛先", "あて先", "수신자", "받는사람", "받는 사람", "收件者")
 OTHERS_WORDS = frozenset(
     phrases("""
     contact
@@ -747,6 +956,34 @@ OTHERS_WORDS = frozenset(
     at
 """)
 )
+# Where the sender's address stands on the next line: `Sender Address:`.
+SENDERS_WORDS = frozenset(
+    phrases("""
+    from
+    sender
+    reply-to
+    return-path
+    envelope-from
+    von
+    absender
+    expéditeur
+    remitente
+    remetente
+    mittente
+    afzender
+    отправитель
+""")
+)
+OTHERS_ENDINGS = (
+    "发件人",
+    "寄件人",
+    "寄件者",
+    "差出人",
+    "送信者",
+    "보낸사람",
+    "보내는사람",
+    "발신자",
+)
 OTHERS_PAIRS = frozenset(
     phrases("""
     reply to
@@ -756,6 +993,9 @@ OTHERS_PAIRS = frozenset(
     report to
     questions to
     subscribed to
+    sender address
+    original sender
+    wrote to
 """)
 )
 
@@ -836,6 +1076,3 @@ CHALLENGES = phrases("""
     spam arrest
     spamarrest
 """)
-    sender address
-    original sender
-    wrote to

@@ -19,10 +19,12 @@ from bouncer.reports.phrases import (
     FAILED_PAIRS,
     FAILED_WORDS,
     NO_REASONS,
+    OTHERS_ENDINGS,
     OTHERS_PAIRS,
     OTHERS_WORDS,
     REASONS_BEFORE,
     RETURNED,
+    SENDERS_WORDS,
     any_of,
 )
 from bouncer.reports.transcript import replies_in
@@ -101,12 +103,18 @@ _MAX_PHRASES_ONE_BY_ONE = 4096
 _RETURNED = re2.compile("|".join(map(re2.escape, RETURNED)).encode())
 
 
+# PMDF and its heirs quote the header before they say what happened: then it is put behind.
+_HEADER_FIRST = "with the following header fields:"
+_QUOTED_HEADER = re.compile(rf"(?<={_HEADER_FIRST})\n\s*\n(?:[ \t]*[^\s].*\n)+")
+
 # Whom one is told to ask: a report about them puts them at the head of a line.
 _HELPERS = frozenset(("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info"))
 
 
 def split_returned(text: str) -> tuple[str, str]:
     """What the reporter wrote, and the mail it is about where that follows as text."""
+    if _HEADER_FIRST in text and (quoted := _QUOTED_HEADER.search(text)):
+        text = text[: quoted.start()] + text[quoted.end() :] + quoted.group()
     examined = text[:MAX_PROSE]
     lowered = examined.lower()
     if len(lowered) != len(examined):
@@ -317,8 +325,10 @@ def _at_head(text: str, mention: Mention) -> Position:
     if prefix and prefix.strip(_BULLETS) and not _NUMBERED.search(prefix):
         return Position.OF_REPLY if _REPLY_AHEAD.search(prefix) else Position.SOMEWHERE
     before = text[max(0, line - 80) : line].rstrip()
-    if before and before[-1] not in ":.-=)!*" and _is_of_somebody(before):
-        return Position.NONE
+    if before and before[-1] not in ".-=)!*":
+        others = SENDERS_WORDS if before[-1] in ":：" else OTHERS_WORDS
+        if _is_of_somebody(before, others):
+            return Position.NONE
     return Position.LEADING if _ALONE.match(text, end) else Position.ANNOUNCED
 
 
@@ -336,9 +346,10 @@ def _announced(text: str, mention: Mention) -> Position:
     return Position.ANNOUNCED if before.endswith(FAILED_ENDINGS) else Position.SOMEWHERE
 
 
-def _is_of_somebody(before: str) -> bool:
-    words = _last_words(_bare(before))
-    return words[1] in OTHERS_WORDS or " ".join(words) in OTHERS_PAIRS
+def _is_of_somebody(before: str, others: frozenset[str] = OTHERS_WORDS) -> bool:
+    bare = _bare(before)
+    words = _last_words(bare)
+    return words[1] in others or " ".join(words) in OTHERS_PAIRS or bare.endswith(OTHERS_ENDINGS)
 
 
 def _bare(before: str) -> str:
