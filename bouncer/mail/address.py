@@ -23,7 +23,7 @@ def masked(address: str) -> str:
 
 # Letters of other scripts, not their spaces, brackets and colons: `收件人：user@example.com`.
 _LETTERS = (
-    r"\u00aa\u00b5\u00ba\u00c0-\u1fff\u2c00-\u2fef\u3005-\u3007\u3021-\u3029\u3031-\u30fa\u30fc-\ud7ff"
+    r"\u00aa\u00b5\u00ba\u00c0-\u0588\u0591-\u060b\u0610-\u061a\u0620-\u06d3\u06d5-\u0963\u0966-\u1fff\u2c00-\u2fef\u3005-\u3007\u3021-\u3029\u3031-\u30fa\u30fc-\ud7ff"
     r"\uf900-\ufdff\ufe20-\ufefe\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uffdc"
     r"\U00010000-\U0010ffff"
 )
@@ -79,7 +79,8 @@ def _local_before(text: str, begin: int, at: int) -> int:
     """Where the local part begins that ends at `at`; `at` itself where there is none."""
     if at > begin and text[at - 1] == '"':
         opening = text.rfind('"', begin, at - 1)
-        return opening if 0 <= opening < at - 2 and " " not in text[opening:at] else at
+        spaced = " " in text[opening:at] and text[max(begin, opening - 1) : opening] != "<"
+        return at if not 0 <= opening < at - 2 or spaced else opening
     behind = _LOCAL_BACKWARDS.match(text[begin:at][::-1])
     return at - behind.end() if behind is not None else at
 
