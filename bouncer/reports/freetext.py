@@ -39,8 +39,9 @@ MAX_FLUFL = 32 * 1024
 MAX_FLUFL_PARTS = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
-# Subjects of persons who answer a report or pass it on.
-_ANSWERS = ("re:", "aw:", "sv:", "fw:", "fwd:", "wg:", "tr:", "rv:", "回复", "答复", "转发")
+# Subjects of persons who answer a report, and of those who pass one on.
+_ANSWERS = ("re:", "aw:", "sv:", "回复", "答复")
+_PASSED_ON = ("fw:", "fwd:", "wg:", "tr:", "rv:", "转发")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +183,12 @@ class _Signs:
         return any_of(STILL_TRYING, self._words) and not any_of(GIVEN_UP, self._words)
 
     def _asks(self) -> bool:
-        """Whether a person answers, forwards or asks: no program that reports a failure does."""
-        subject = self.subject
-        return subject.startswith(_ANSWERS) or subject.endswith("?") or "? " in self._words
+        """Whether a person answers or asks: no program that reports a failure does."""
+        if self.subject.startswith(_PASSED_ON):
+            return not any_of(DAEMONS, self._words)
+        return (
+            self.subject.startswith(_ANSWERS) or self.subject.endswith("?") or "? " in self._words
+        )
 
     def is_of_list(self) -> bool:
         """List mail about bounces is no bounce; one that a gateway gave a list's headers may be."""

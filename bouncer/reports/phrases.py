@@ -323,6 +323,36 @@ FAILURES = phrases("""
     nu a putut fi livrat
     nebylo možné doručit
     não foi possível enviar
+    not have been delivered
+    delivery of the email was stopped
+    error de entrega a
+    error al entregar
+    fehler bei der nachrichtenzustellung
+    falha na entrega
+    recapito ai
+    non è riuscito per i
+    levering til disse
+    levering mislyk
+    leveransen till dessa
+    toimitus seuraaville
+    bezorging bij deze
+    grup nie powiodło się
+    doručení se nezdařilo
+    kézbesítése sikertelen
+    livrarea nu a
+    не удается доставить
+    не удаётся доставить
+    сбой доставки
+    не вдається доставити
+    への配信に失敗
+    传递邮件时失败
+    時失敗
+    배달하지 못
+    لم يتم تسليم
+    تعذر تسليم
+    לא נמסרה
+    ไม่สามารถส่ง
+    không thể gửi
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
@@ -649,6 +679,17 @@ FAILED_SUBJECTS = phrases("""
     notificação do estado
     notifica sullo stato
     notification d'état
+    не удается доставить
+    не удаётся доставить
+    сбой доставки
+    не вдається доставити
+    ei voi toimittaa
+    εκκρεμεί παράδοση
+    غير قابل للتسليم
+    לא ניתן למסור
+    ไม่สามารถส่ง
+    không thể gửi
+    considered unsolicited bulk email
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.

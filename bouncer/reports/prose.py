@@ -54,11 +54,12 @@ class Mention(NamedTuple):
     end: int
 
 
-_BULLETS = " \t>*-•·<\"'([|=&_・●○■□◆◇※→「『【（《〈“‘«"
+_BULLETS = " \t>*-–—•·<\"'([|=&_・●○■□◆◇※→「『【（《〈“‘«"
 _NUMBERED = re.compile(r"\d{1,3}[.)][ \t]{1,4}[<\"'(]?$")
 _REPLY_AHEAD = re.compile(
     r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
 )
+_AND = re.compile(r"[>\"')]{0,2}\s{0,8}(?:[,;、]|and\b|&)\s{0,8}[<\"'(]{0,2}")
 _EXPANDED_FROM = re.compile(
     r"[>\s]{0,20}\(expanded from:?\s{1,20}<?([^\s<>()@]{1,128}@[^\s<>()@]{1,255})>?\)"
 )
@@ -68,7 +69,7 @@ _NEXT_REPLY = re.compile(
     r"\n[ >\t]{0,8}(?:[245]\d\d[ -]|>>>|<<<|(?:\.\.\. )?while talking to)", re.IGNORECASE
 )
 _ALONE = re.compile(
-    r"[>\"')\]」』】）》〉”’» \t]{0,8}(?:$|\n|[:;,.(\[<|=：；，。、（-]|mailto"
+    r"[>\"')\]」』】）》〉”’» \t]{0,8}(?:$|\n|[:;,.(\[<|=：；，。、（–—-]|mailto"
     r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d)",
     re.IGNORECASE,
 )
@@ -164,8 +165,18 @@ class Prose:
                     _announced(self.text, mention) if position is Position.SOMEWHERE else position
                     for mention, position in zip(self.mentions, found, strict=True)
                 ]
-            self._positions = found
+            self._positions = self._enumerated(found)
         return self._positions
+
+    def _enumerated(self, positions: list[Position]) -> list[Position]:
+        """An address that only a comma parts from the one before it stands as that one does."""
+        for index in range(1, len(positions)):
+            before, mention = self.mentions[index - 1 : index + 1]
+            if mention.start - before.end < 24 and _AND.fullmatch(
+                self.text, before.end, mention.start
+            ):
+                positions[index] = positions[index - 1]
+        return positions
 
     @property
     def best(self) -> Position:
@@ -220,7 +231,7 @@ class Prose:
             if mention.address != address and address_key(mention.address) != own:
                 continue
             start, region = self._region(index, others)
-            reply = _reply_in(region)
+            reply = _reply_in(region if region.strip() else self._words_before(mention))
             if reply is not None and reply.code is not None:
                 if reply.command is None and mention.start - mention.line > 3:
                     command = command_in(self.text[mention.line : mention.start])
@@ -264,6 +275,10 @@ class Prose:
             if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
                 stop = following.start()
         return start, self.text[start : min(stop, start + MAX_REGION)].lstrip(" \t>\"')]:;,.")
+
+    def _words_before(self, mention: Mention) -> str:
+        """What the line says in front of an address that the next recipient follows (IMail)."""
+        return self.text[mention.line : mention.start].strip(" \t<\"'(:")
 
     def _session_start(self, index: int, others: set[str]) -> int:
         """Where the dialogue begins that ends with the reporter's own reply about the address."""
