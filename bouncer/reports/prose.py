@@ -266,10 +266,12 @@ class Prose:
         mention = self.mentions[index]
         stop, start = len(self.text), mention.end
         for later in self.mentions[index + 1 :] if others else ():
-            if later.line > mention.start and address_key(later.address) in others:
+            if _AND.fullmatch(self.text, start, later.start):
+                start = later.end
+            elif later.line > mention.start and address_key(later.address) in others:
                 stop = later.line
                 break
-        ahead = self.text[max(mention.line, start - 340) : mention.start]
+        ahead = self.text[max(mention.line, mention.end - 340) : mention.start]
         if len(ahead) > 3 and _REPLY_AHEAD.search(ahead):
             start = self._session_start(index, others)
             if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
@@ -278,7 +280,8 @@ class Prose:
 
     def _words_before(self, mention: Mention) -> str:
         """What the line says in front of an address that the next recipient follows (IMail)."""
-        return self.text[mention.line : mention.start].strip(" \t<\"'(:")
+        words = self.text[mention.line : mention.start].strip(" \t<\"'(:")
+        return "" if "@" in words else words
 
     def _session_start(self, index: int, others: set[str]) -> int:
         """Where the dialogue begins that ends with the reporter's own reply about the address."""
