@@ -41,6 +41,7 @@ _HEAD = 2048
 _FIRST_WORDS = 120
 # Subjects of persons who answer a report, and of those who pass one on.
 _ANSWERS = ("re:", "aw:", "sv:", "回复", "答复")
+_TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d")
 _PASSED_ON = ("fw:", "fwd:", "wg:", "tr:", "rv:", "转发")
 
 
@@ -187,7 +188,10 @@ class _Signs:
         if self.subject.startswith(_PASSED_ON):
             return not any_of(DAEMONS, self._words)
         return (
-            self.subject.startswith(_ANSWERS) or self.subject.endswith("?") or "? " in self._words
+            self.subject.startswith(_ANSWERS)
+            or self.subject.endswith("?")
+            or "? " in self._words
+            or _TICKET.match(self.subject) is not None
         )
 
     def is_of_list(self) -> bool:

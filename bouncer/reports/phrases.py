@@ -56,6 +56,22 @@ DAEMONS = phrases("""
     administrateur syst
     amministratore di sistema
     systeembeheerder
+    mail gateway
+    mail router
+    mail transfer agent
+    mail transport
+    message transfer
+    smtp gateway
+    smtp server
+    mailsweeper
+    scanmail
+    groupshield
+    content-filter
+    e-mail delivery
+    email delivery
+    mailer_daemon
+    mailer daemon
+    mailgate
 """)
 
 # That a mail did not arrive: words no other mail is likely to have.

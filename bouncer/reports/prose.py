@@ -75,6 +75,11 @@ _ALONE = re.compile(
 )
 
 
+_NAMED = re.compile(r"[ \t>*-]{0,24}[\"']?(?:[^\W\d_a-z][\w.'-]{0,30}[\"']? ){1,4}[\"']?[<(]{1,2}")
+_NAMED_ALONE = re.compile(
+    r"[>)]{1,2}:?[ \t]{0,8}(?:\n|$|on \d|on (?:mon|tue|wed|thu|fri|sat|sun)\b)", re.IGNORECASE
+)
+
 # Without these there is neither a reply code nor an enhanced status.
 _DIGITS = re.compile(r"[2456](?:\d\d|\.\d)")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
@@ -109,7 +114,9 @@ _HEADER_FIRST = "with the following header fields:"
 _QUOTED_HEADER = re.compile(rf"(?<={_HEADER_FIRST})\n\s*\n(?:[ \t]*[^\s].*\n)+")
 
 # Whom one is told to ask: a report about them puts them at the head of a line.
-_HELPERS = frozenset(("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info"))
+_HELPERS = frozenset(
+    ("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info", "webmaster")
+)
 
 
 def split_returned(text: str) -> tuple[str, str]:
@@ -341,13 +348,26 @@ def _at_head(text: str, mention: Mention) -> Position:
         return Position.NONE
     prefix = text[max(line, start - 200) : start] if line < start else ""
     if prefix and prefix.strip(_BULLETS) and not _NUMBERED.search(prefix):
-        return Position.OF_REPLY if _REPLY_AHEAD.search(prefix) else Position.SOMEWHERE
+        if _REPLY_AHEAD.search(prefix):
+            return Position.OF_REPLY
+        return Position.LEADING if _is_named(text, prefix, mention) else Position.SOMEWHERE
     before = text[max(0, line - 80) : line].rstrip()
     if before and before[-1] not in ".-=)!*":
         others = SENDERS_WORDS if before[-1] in ":：" else OTHERS_WORDS
         if _is_of_somebody(before, others):
             return Position.NONE
     return Position.LEADING if _ALONE.match(text, end) else Position.ANNOUNCED
+
+
+def _is_named(text: str, prefix: str, mention: Mention) -> bool:
+    """Whether the line holds no more than a name and its address: `Kat Lee (kat@example.com)`."""
+    return (
+        prefix[-1] in "<("
+        and mention.address.partition("@")[0].lower() not in _HELPERS
+        and _NAMED.fullmatch(prefix) is not None
+        and _NAMED_ALONE.match(text, mention.end) is not None
+        and not _is_of_somebody(prefix)
+    )
 
 
 def _announced(text: str, mention: Mention) -> Position:
