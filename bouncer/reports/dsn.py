@@ -211,12 +211,20 @@ def _groups(message: Message) -> _Groups | None:
     groups = _Groups({}, [])
     for part in message.parts:
         if part.type in _STATUS_TYPES:
-            _read_fields(part.text, groups)
+            _read_fields(_fields_of(part), groups)
             if not part.charset_known:
                 message.note("unknown charset")
     if groups.recipients:
         return groups
     return _inline(message) or (groups if groups.message else None)
+
+
+def _fields_of(part: Part) -> str:
+    """The text of a status part; with its header, where no blank line parts the two."""
+    if b"final-recipient" not in part.fields:
+        return part.text
+    header = [name + b": " + values[0] for name, values in part.fields.items()]
+    return b"\n".join(header).decode("utf-8", "replace") + "\n\n" + part.text
 
 
 def _inline(message: Message) -> _Groups | None:
@@ -268,7 +276,8 @@ def _collect(text: str, groups: _Groups) -> None:
             target, last = groups.message, key
             _put(target, key, value)
         elif key in _OF_RECIPIENT or key.startswith("x-"):
-            if not current or (key in _BEGIN_GROUP and _is_next(current, key, gap=gap)):
+            may_begin = gap or key in _BEGIN_GROUP
+            if not current or (may_begin and _is_next(current, key, gap=gap)):
                 if len(groups.recipients) > MAX_RECIPIENTS:
                     break
                 current = {}
@@ -294,7 +303,10 @@ def _put(group: Group, key: str, value: str) -> None:
 
 
 def _is_next(current: Group, key: str, *, gap: bool) -> bool:
-    """Whether a field that may begin a group does begin the next recipient's."""
+    """Whether a field begins the next recipient's group."""
+    if key not in _BEGIN_GROUP:
+        # Some write the status first, of the second recipient too.
+        return gap and key == "status" and key in current and "final-recipient" in current
     if key in current:
         return True
     return gap and key != "action" and "action" in current and "final-recipient" in current
