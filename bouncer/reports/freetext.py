@@ -88,7 +88,7 @@ def read(message: Message) -> Report | None:
     if not failed and not signs.tell_failure():
         return _wrapped(message) if signs.subject_failed and not signs.is_of_list() else None
     prose = Prose(before)
-    kind = Kind.BOUNCE if failed or not signs.tell_delay() else Kind.DELAY
+    kind = Kind.DELAY if signs.tell_delay() else Kind.BOUNCE
     recipients = failed or _recipients(message, prose, signs)
     header = returned_header(message, after)
     found_by = Format.FREE_TEXT
@@ -140,7 +140,11 @@ def _text_of(message: Message) -> str:
         texts.append(text)
         if len(texts) == 3:
             break
-    return "\n".join(texts)
+    text = "\n".join(texts)
+    if "@" not in text and (page := message.part("text/html")) and not page.is_returned:
+        # The plain part says no more than that one should look at the other.
+        return f"{text}\n{text_from_html(page.head)}"
+    return text
 
 
 class _Signs:
