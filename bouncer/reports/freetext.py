@@ -22,6 +22,8 @@ from bouncer.reports.phrases import (
     AUTOMATIC_SUBJECTS,
     AWAY_SUBJECTS,
     DAEMONS,
+    DELIVERED,
+    DELIVERED_SUBJECTS,
     FAILED_SUBJECTS,
     FAILING,
     FAILURES,
@@ -88,7 +90,7 @@ def read(message: Message) -> Report | None:
     if not failed and not signs.tell_failure():
         return _wrapped(message) if signs.subject_failed and not signs.is_of_list() else None
     prose = Prose(before)
-    kind = Kind.DELAY if signs.tell_delay() else Kind.BOUNCE
+    kind = signs.kind()
     recipients = failed or _recipients(message, prose, signs)
     header = returned_header(message, after)
     found_by = Format.FREE_TEXT
@@ -178,6 +180,13 @@ class _Signs:
         if _says_failure(self._words):
             return self.daemon or self.subject_failed or self.null_sender
         return self.daemon and self.subject_failed
+
+    def kind(self) -> Kind:
+        """What a report that tells of a failure, a delay or an arrival says it is."""
+        if self.tell_delay():
+            return Kind.DELAY
+        arrived = self.subject.startswith(DELIVERED_SUBJECTS) or any_of(DELIVERED, self._words)
+        return Kind.DELIVERY if arrived and not any_of(GIVEN_UP, self._words) else Kind.BOUNCE
 
     def tell_delay(self) -> bool:
         """Somebody still tries, and neither subject nor words say that nobody does."""

@@ -483,6 +483,32 @@ GIVEN_UP = phrases("""
     undeliverable
 """)
 
+# That it has arrived: how a subject begins, and words of a report that somebody asked for.
+DELIVERED_SUBJECTS = phrases("""
+    delivered:
+    relayed:
+    successful mail delivery
+    return receipt
+    delivery status notification (success
+    zugestellt:
+    remis :
+    remis:
+    entregado:
+    entregue:
+    consegnato:
+    bezorgd:
+    доставлено:
+    已送达:
+    配信済み:
+""")
+DELIVERED = phrases("""
+    was successfully delivered to the destination
+    addresses had successful delivery notifications
+    has been delivered to the following recipients
+    delivery to these recipients or groups is complete
+    delivery to these recipients or distribution lists is complete
+""")
+
 FAILED_SUBJECTS = phrases("""
     undeliver
     delivery fail
