@@ -220,7 +220,8 @@ def _rank(found: re.Match[str], words: str) -> int:
         return 1 if repeated and code[0] != "2" and not _PHONE.match(words, start) else 0
     if code == "503" or code[0] == "2":
         return 2
-    return (_CERTAIN - 1 if code[0] == "5" else _CERTAIN - 3) + with_status
+    says_more = with_status and not found.group("status").endswith(".0.0")
+    return (_CERTAIN - 1 if code[0] == "5" else _CERTAIN - 3) + says_more
 
 
 def _is_number(words: str, start: int, code: str) -> bool:
