@@ -61,7 +61,8 @@ _REPLY_AHEAD = re.compile(
 )
 _AND = re.compile(r"[>\"')]{0,2}\s{0,8}(?:[,;、]|and\b|&)\s{0,8}[<\"'(]{0,2}")
 _EXPANDED_FROM = re.compile(
-    r"[>\s]{0,20}\(expanded from:?\s{1,20}<?([^\s<>()@]{1,128}@[^\s<>()@]{1,255})>?\)"
+    r"[>\s]{0,20}\((?:expanded from:?|(?:ultimately )?generated from)\s{1,20}"
+    r"<?([^\s<>()@]{1,128}@[^\s<>()@]{1,255})>?\)"
 )
 _NOBODY: set[str] = set()
 # What follows a reply of a transcript and is about something else.
@@ -205,6 +206,8 @@ class Prose:
         if best is not Position.LEADING:
             others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
             best = max((p for _, p in others), default=Position.NONE)
+            if best is Position.SOMEWHERE:
+                others = [(m, p) for m, p in others if not _is_helper(m)] or others
             chosen = [m.address for m, p in others if p == best and best] or chosen
         return unique(chosen)[:MAX_RECIPIENTS]
 
@@ -217,8 +220,8 @@ class Prose:
         return replace(reply, text=f"{before} {reply.text}")
 
     def expanded_from(self, address: str) -> str | None:
-        """The address that was written to, where a list or an alias led to this one (Sendmail)."""
-        if "(expanded from" not in self.text:
+        """The address that was written to, where a list or an alias led to this one."""
+        if "(expanded from" not in self.text and "generated from" not in self.text:
             return None
         for mention in self.mentions:
             if mention.address == address and (
@@ -356,14 +359,17 @@ def _at_head(text: str, mention: Mention) -> Position:
         others = SENDERS_WORDS if before[-1] in ":：" else OTHERS_WORDS
         if _is_of_somebody(before, others):
             return Position.NONE
-    return Position.LEADING if _ALONE.match(text, end) else Position.ANNOUNCED
+    if _ALONE.match(text, end):
+        return Position.LEADING
+    in_sentence = before[-1:].isalnum() and not prefix and text[line - 2 : line] != "\n\n"
+    return Position.SOMEWHERE if in_sentence else Position.ANNOUNCED
 
 
 def _is_named(text: str, prefix: str, mention: Mention) -> bool:
     """Whether the line holds no more than a name and its address: `Kat Lee (kat@example.com)`."""
     return (
         prefix[-1] in "<("
-        and mention.address.partition("@")[0].lower() not in _HELPERS
+        and not _is_helper(mention)
         and _NAMED.fullmatch(prefix) is not None
         and _NAMED_ALONE.match(text, mention.end) is not None
         and not _is_of_somebody(prefix)
@@ -373,15 +379,21 @@ def _is_named(text: str, prefix: str, mention: Mention) -> bool:
 def _announced(text: str, mention: Mention) -> Position:
     """What the one or two words in front of an address make of it."""
     start = mention.start
-    if _is_of_somebody(text[max(mention.line, start - 200) : start]):
-        return Position.NONE
-    if mention.address.partition("@")[0].lower() in _HELPERS:
-        return Position.SOMEWHERE
     before = _bare(text[max(0, start - 80) : start])
     words = _last_words(before)
-    if words[1] in FAILED_WORDS or " ".join(words) in FAILED_PAIRS:
+    if " ".join(words) in FAILED_PAIRS:
+        return Position.ANNOUNCED
+    if _is_of_somebody(text[max(mention.line, start - 200) : start]):
+        return Position.NONE
+    if _is_helper(mention):
+        return Position.SOMEWHERE
+    if words[1] in FAILED_WORDS:
         return Position.ANNOUNCED
     return Position.ANNOUNCED if before.endswith(FAILED_ENDINGS) else Position.SOMEWHERE
+
+
+def _is_helper(mention: Mention) -> bool:
+    return mention.address.partition("@")[0].lower() in _HELPERS
 
 
 def _is_of_somebody(before: str, others: frozenset[str] = OTHERS_WORDS) -> bool:
