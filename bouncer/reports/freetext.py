@@ -21,6 +21,7 @@ from bouncer.reports.about import returned_header
 from bouncer.reports.phrases import (
     AUTOMATIC_SUBJECTS,
     AWAY_SUBJECTS,
+    CHALLENGES,
     DAEMONS,
     DELIVERED,
     DELIVERED_SUBJECTS,
@@ -28,6 +29,7 @@ from bouncer.reports.phrases import (
     FAILING,
     FAILURES,
     GIVEN_UP,
+    MACHINES,
     STILL_TRYING,
     any_of,
 )
@@ -152,7 +154,15 @@ def _text_of(message: Message) -> str:
 class _Signs:
     """What author, subject, sender and words say of a mail."""
 
-    __slots__ = ("_message", "_words", "daemon", "null_sender", "subject", "subject_failed")
+    __slots__ = (
+        "_message",
+        "_words",
+        "daemon",
+        "machine",
+        "null_sender",
+        "subject",
+        "subject_failed",
+    )
 
     def __init__(self, message: Message) -> None:
         self._message = message
@@ -161,6 +171,7 @@ class _Signs:
         self.subject_failed = any_of(FAILED_SUBJECTS, self.subject)
         author = (message.header("from") or "").strip().lower()
         self.daemon = any_of(DAEMONS, author) if author else bool(self.subject)
+        self.machine = self.daemon or any_of(MACHINES, author)
         path = message.header("return-path")
         self.null_sender = path is not None and path.strip("<> ").lower() in ("", "mailer-daemon")
 
@@ -173,7 +184,7 @@ class _Signs:
         if not self.daemon:
             if any_of(AUTOMATIC_SUBJECTS, self.subject) or any_of(AWAY_SUBJECTS, self.subject):
                 return False
-            if not self.null_sender and self._asks():
+            if any_of(CHALLENGES, self._words) if self.null_sender else self._asks():
                 return False
             if self.is_of_list() and not _says_failure(self._words[:_FIRST_WORDS]):
                 return False
@@ -231,9 +242,10 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
     )
     found = prose.recipients(ours)
     is_ours = not ours.isdisjoint(map(address_key, found))
-    if prose.best <= Position.SOMEWHERE and (
-        len(found) > 1 or is_ours or not (signs.daemon or signs.subject_failed)
-    ):
+    if prose.best <= Position.SOMEWHERE and (len(found) > 1 or is_ours):
+        return []
+    if prose.best < Position.OF_REPLY and not (signs.machine or signs.subject_failed):
+        # Who has left a place or moved names the one to write to.
         return []
     certain = prose.best is Position.LEADING or not signs.is_of_list()
     if (is_ours or not certain) and not (signs.daemon or signs.null_sender):

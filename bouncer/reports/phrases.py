@@ -74,6 +74,9 @@ DAEMONS = phrases("""
     mailgate
 """)
 
+# Authors that are no persons, and write of other things too.
+MACHINES = ("no-reply", "noreply", "no_reply", "donotreply", "do-not-reply", "system", "server")
+
 # That a mail did not arrive: words no other mail is likely to have.
 FAILURES = phrases("""
     not be delivered
@@ -555,6 +558,7 @@ FAILED_SUBJECTS = phrases("""
     delayed mail
     warning: could not
     could not send
+    could not be sent
     warning: message
     rejected mail
     rejected message
