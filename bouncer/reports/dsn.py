@@ -15,6 +15,7 @@ from bouncer.mail.message import MAX_TEXT, Message, Part
 from bouncer.mail.reply import COMMANDS, Command, Reply, one_line, reply_from
 from bouncer.mail.status import status_in
 from bouncer.reports.about import returned_header
+from bouncer.reports.phrases import ANSWERS, DAEMONS, any_of
 from bouncer.reports.prose import Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 
@@ -247,10 +248,18 @@ def _inline(message: Message) -> _Groups | None:
         groups = _Groups({}, [])
         _read_fields(_QUOTE.sub("", text[start:]), groups)
         groups.recipients = [g for g in groups.recipients if "action" in g or "status" in g]
-        if groups.recipients:
+        if groups.recipients and not _is_talk(message):
             message.note("delivery status in text")
             return groups
     return None
+
+
+def _is_talk(message: Message) -> bool:
+    """Whether people talk about a report: an answer to one, or a list where one is discussed."""
+    if any_of(DAEMONS, (message.header("from") or "").lower()):
+        return False
+    subject = (message.header("subject") or "").lower()
+    return b"list-id" in message.root.fields or subject.startswith(ANSWERS)
 
 
 def _may_be_renamed(part: Part) -> bool:

@@ -19,6 +19,7 @@ from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
 from bouncer.reports.about import returned_header
 from bouncer.reports.phrases import (
+    ANSWERS,
     AUTOMATIC_SUBJECTS,
     AWAY_SUBJECTS,
     CHALLENGES,
@@ -43,10 +44,9 @@ MAX_FLUFL = 32 * 1024
 MAX_FLUFL_PARTS = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
-# Subjects of persons who answer a report, and of those who pass one on.
-_ANSWERS = ("re:", "aw:", "sv:", "回复", "答复")
-_TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d")
+# Subjects of persons who pass a report on, and of tickets about one.
 _PASSED_ON = ("fw:", "fwd:", "wg:", "tr:", "rv:", "转发")
+_TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ class _Signs:
         if self.subject.startswith(_PASSED_ON):
             return not any_of(DAEMONS, self._words)
         return (
-            self.subject.startswith(_ANSWERS)
+            self.subject.startswith(ANSWERS)
             or self.subject.endswith("?")
             or "? " in self._words
             or _TICKET.match(self.subject) is not None

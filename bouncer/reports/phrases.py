@@ -77,6 +77,9 @@ DAEMONS = phrases("""
 # Authors that are no persons, and write of other things too.
 MACHINES = ("no-reply", "noreply", "no_reply", "donotreply", "do-not-reply", "system", "server")
 
+# How the subject of an answer begins.
+ANSWERS = ("re:", "aw:", "sv:", "回复", "答复")
+
 # That a mail did not arrive: words no other mail is likely to have.
 FAILURES = phrases("""
     not be delivered
