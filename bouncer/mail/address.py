@@ -31,8 +31,8 @@ _ATEXT = rf"A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.{_LETTERS}-"
 _DOMAIN = rf"A-Za-z0-9._{_LETTERS}-"
 MAX_LOCAL = 128
 _DOMAIN_PART = re.compile(rf"[{_DOMAIN}]{{1,255}}|\[[0-9A-Fa-f.:IPv]{{2,60}}\]")
-# Chinese, Japanese and Korean have no space between a word and the address next to it.
-_UNSPACED = "\u2e80-\ud7ff\uf900-\ufaff\uff10-\uffdc"
+# Thai, Chinese, Japanese and Korean have no space between a word and the address next to it.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff\uff10-\uffdc"
 _WORD_BEFORE = re.compile(rf"[{_UNSPACED}]{{1,{MAX_LOCAL}}}(?=[A-Za-z0-9])")
 _WORD_BEHIND = re.compile(rf"[A-Za-z0-9.-]{{1,250}}\.[A-Za-z]{{2,24}}(?=[{_UNSPACED}])")
 _LOCAL_BACKWARDS = re.compile(rf"[{_ATEXT}]{{1,{MAX_LOCAL}}}")

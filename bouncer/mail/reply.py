@@ -51,7 +51,7 @@ _CODE = re.compile(
 _SAYING = (
     "said", "says", "with", "returned", "returns", "reason", "responded", "responds", "response",
     "reply", "replied", "error", "code", "status", "smtp", "was", "answer", "server", "because",
-    "following", "message", "...", "<<<", ":", ";", ">", "=", "–", "—", "：",
+    "following", "message", "...", "<<<", ":", ";", ">", "=", "–", "—", "：", "؛", "،",
 )  # fmt: skip
 # Codes in use have 0 to 5, or 7, in the middle (RFC 5321 section 4.2.1 and practice).
 _PHONE = re.compile(r"\d[689]|\d{3}\)? ?\d{3}-\d{3,4}|\d{3}-\d{4}\b")

@@ -299,7 +299,20 @@ def _last_resorts(
         if permanent or temporary:
             found = kind if permanent else Kind.DELAY
             return permanent or temporary, found, Format.FLUFL
-    if len(unique(addressees)) == 1:
+    among = unique(addressees)
+    if len(among) > 1:
+        among = _named_in(prose.text, among)
+    if among:
         message.note("recipient taken from the returned mail")
-        return addressees[:1], kind, Format.FREE_TEXT
+        return among, kind, Format.FREE_TEXT
     return [], kind, Format.UNRECOGNISED
+
+
+def _named_in(text: str, addressees: list[str]) -> list[str]:
+    """Of several addressees those whose local names head a line (GroupWise)."""
+    heads = {
+        words[0].strip("<\"'>:,;.").lower()
+        for line in text.split("\n")
+        if (words := line.split(None, 1))
+    }
+    return [a for a in addressees if a.partition("@")[0].lower() in heads][:MAX_RECIPIENTS]

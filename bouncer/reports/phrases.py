@@ -384,6 +384,11 @@ FAILURES = phrases("""
     levererades inte
     teslim edilmedi
     未送達
+    n'a pas encore été
+    est retardée
+    遅延しています
+    nepodařilo doručit
+    không gửi được
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
@@ -481,6 +486,9 @@ STILL_TRYING = phrases("""
     leveransen är försenad
     will retry for
     will retry sending
+    pas encore été remis
+    遅延しています
+    配送遅延
 """)
 
 # That nobody tries any more, whatever else is said of delays.
@@ -498,6 +506,8 @@ GIVEN_UP = phrases("""
     returning message
     failure notice
     undeliverable
+    is being returned
+    message is too old
 """)
 
 # That it has arrived: how a subject begins, and words of a report that somebody asked for.
@@ -750,6 +760,11 @@ FAILED_SUBJECTS = phrases("""
     ไม่สามารถส่ง
     không thể gửi
     considered unsolicited bulk email
+    remise différée
+    entrega retrasada
+    entrega adiada
+    consegna ritardata
+    配送遅延
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.
