@@ -59,6 +59,7 @@ _NUMBERED = re.compile(r"\d{1,3}[.)][ \t]{1,4}[<\"'(]?$")
 _REPLY_AHEAD = re.compile(
     r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
 )
+_MAX_AND = 24
 _AND = re.compile(r"[>\"')]{0,2}\s{0,8}(?:[,;、]|and\b|&)\s{0,8}[<\"'(]{0,2}")
 _EXPANDED_FROM = re.compile(
     r"[>\s]{0,20}\((?:expanded from:?|(?:ultimately )?generated from)\s{1,20}"
@@ -154,13 +155,14 @@ def _first_of(phrases: tuple[str, ...], text: str, end: int) -> int:
 class Prose:
     """What a reporter wrote, and the addresses in it."""
 
-    __slots__ = ("_best", "_positions", "_told", "mentions", "text")
+    __slots__ = ("_best", "_lasts", "_positions", "_told", "mentions", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.mentions = _mentions(text)
         self._positions: list[Position] | None = None
         self._best: Position | None = None
+        self._lasts: list[int] | None = None
         self._told: dict[str, Reply] | None = None
 
     @property
@@ -176,14 +178,22 @@ class Prose:
             self._positions = self._enumerated(found)
         return self._positions
 
+    @property
+    def lasts(self) -> list[int]:
+        """For each mention the last one that only commas part from it."""
+        if self._lasts is None:
+            self._lasts = list(range(len(self.mentions)))
+            for index in range(len(self.mentions) - 2, -1, -1):
+                end, start = self.mentions[index].end, self.mentions[index + 1].start
+                if start - end < _MAX_AND and _AND.fullmatch(self.text, end, start):
+                    self._lasts[index] = self._lasts[index + 1]
+        return self._lasts
+
     def _enumerated(self, positions: list[Position]) -> list[Position]:
         """An address that only a comma parts from the one before it stands as that one does."""
-        for index in range(1, len(positions)):
-            before, mention = self.mentions[index - 1 : index + 1]
-            if mention.start - before.end < 24 and _AND.fullmatch(
-                self.text, before.end, mention.start
-            ):
-                positions[index] = positions[index - 1]
+        for index, last in enumerate(self.lasts[:-1]):
+            if last > index:
+                positions[index + 1] = positions[index]
         return positions
 
     @property
@@ -274,11 +284,10 @@ class Prose:
     def _region(self, index: int, others: set[str]) -> tuple[int, str]:
         """From the address to the next recipient's line; the dialogue where a reply leads it."""
         mention = self.mentions[index]
-        stop, start = len(self.text), mention.end
-        for later in self.mentions[index + 1 :] if others else ():
-            if _AND.fullmatch(self.text, start, later.start):
-                start = later.end
-            elif later.line > mention.start and address_key(later.address) in others:
+        last = self.lasts[index] if others else index
+        stop, start = len(self.text), self.mentions[last].end
+        for later in self.mentions[last + 1 :] if others else ():
+            if later.line > mention.start and address_key(later.address) in others:
                 stop = later.line
                 break
         ahead = self.text[max(mention.line, mention.end - 340) : mention.start]
