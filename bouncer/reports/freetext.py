@@ -88,6 +88,8 @@ def read(message: Message) -> Report | None:
     if not (failed or signs.daemon or signs.subject_failed or signs.null_sender):
         return None
     before, after = split_returned(_text_of(message))
+    if not before.strip():
+        before = _behind_mark(after)
     signs.read_words(before)
     if not failed and not signs.tell_failure():
         return _wrapped(message) if signs.subject_failed and not signs.is_of_list() else None
@@ -98,6 +100,8 @@ def read(message: Message) -> Report | None:
     found_by = Format.FREE_TEXT
     if not recipients and (wrapped := _wrapped(message)):
         return wrapped
+    if not recipients and (told := _told_behind(after)):
+        prose, recipients = told, told.recipients()
     if not recipients:
         recipients, kind, found_by = _last_resorts(message, prose, header.addressees, kind)
     if not recipients:
@@ -272,6 +276,21 @@ def _wrapped(message: Message) -> Report | None:
     if report is None:
         return None
     return replace(report, defects=(*message.defects, *report.defects, "report within a report"))
+
+
+def _behind_mark(after: str) -> str:
+    """What stands between the first sign of the returned mail and the next one."""
+    return split_returned(after.lstrip("\n").partition("\n")[2])[0] if after else ""
+
+
+def _told_behind(after: str) -> Prose | None:
+    """The report that goes on behind a sign of the returned mail: only with a server's reply."""
+    prose = Prose(_behind_mark(after))
+    if prose.best is not Position.LEADING:
+        return None
+    found = prose.recipients()
+    replies = [prose.reply_about(address, found) for address in found]
+    return prose if all(reply and reply.code for reply in replies) else None
 
 
 def _by_flufl(octets: bytes) -> tuple[list[str], list[str]]:
