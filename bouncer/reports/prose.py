@@ -250,6 +250,8 @@ class Prose:
         for index, mention in enumerate(self.mentions):
             if mention.address != address and address_key(mention.address) != own:
                 continue
+            if others and (ahead := self._said_ahead(mention)):
+                return ahead
             start, region = self._region(index, others)
             reply = _reply_in(region if region.strip() else self._words_before(mention))
             if reply is not None and reply.code is not None:
@@ -296,6 +298,17 @@ class Prose:
             if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
                 stop = following.start()
         return start, self.text[start : min(stop, start + MAX_REGION)].lstrip(" \t>\"')]:;,.")
+
+    def _said_ahead(self, mention: Mention) -> Reply | None:
+        """The reply in the lines before an address that its paragraph ends with."""
+        stop = self.text.find("\n\n", mention.end)
+        if self.text[mention.end : stop if stop >= 0 else None][:80].strip(" \t\n>)]\"'.,;"):
+            return None
+        ahead = self.text[max(0, mention.line - 1000) : mention.line].rpartition("\n\n")[2]
+        if "@" in ahead or _DIGITS.search(ahead) is None:
+            return None
+        reply = reply_from(ahead)
+        return reply if reply is not None and reply.code is not None else None
 
     def _words_before(self, mention: Mention) -> str:
         """What the line says in front of an address that the next recipient follows (IMail)."""
