@@ -384,7 +384,7 @@ def _at_head(text: str, mention: Mention) -> Position:
     if _ALONE.match(text, end):
         return Position.LEADING
     in_sentence = before[-1:].isalnum() and not prefix and text[line - 2 : line] != "\n\n"
-    return Position.SOMEWHERE if in_sentence else Position.ANNOUNCED
+    return Position.SOMEWHERE if in_sentence or _is_helper(mention) else Position.ANNOUNCED
 
 
 def _is_named(text: str, prefix: str, mention: Mention) -> bool:
