@@ -59,8 +59,15 @@ _NUMBERED = re.compile(r"\d{1,3}[.)][ \t]{1,4}[<\"'(]?$")
 _REPLY_AHEAD = re.compile(
     r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
 )
-_MAX_AND = 24
-_AND = re.compile(r"[>\"')]{0,2}\s{0,8}(?:[,;、]|and\b|&)\s{0,8}[<\"'(]{0,2}")
+# A field of a quoted header with a name: `To: Kat Lee <kat@example.com>`.
+_LABEL = re.compile(
+    r"[ \t>*|-]{0,24}(?:(\w{1,20}) )?(\w{1,20})[ \t]{0,2}[:：][^@:;<>(\n]{0,80}[<(]"
+)
+_MAX_AND = 64
+_AND = re.compile(
+    r"[>\"')]{0,2}\s{0,8}(?:[,;、]|and\b|&)\s{0,8}"
+    r"(?:[<\"'(]{0,2}|[\"']?(?:[^\W\d_a-z][\w.'-]{0,20}[\"']? ){1,3}[<(])"
+)
 _EXPANDED_FROM = re.compile(
     r"[>\s]{0,20}\((?:expanded from:?|(?:ultimately )?generated from)\s{1,20}"
     r"<?([^\s<>()@]{1,128}@[^\s<>()@]{1,255})>?\)"
@@ -407,9 +414,12 @@ def _announced(text: str, mention: Mention) -> Position:
         return Position.ANNOUNCED
     if _is_of_somebody(text[max(mention.line, start - 200) : start]):
         return Position.NONE
+    label = _LABEL.fullmatch(text, mention.line, start)
+    if label and _is_of_somebody(" ".join(filter(None, label.groups()))):
+        return Position.NONE
     if _is_helper(mention):
         return Position.SOMEWHERE
-    if words[1] in FAILED_WORDS:
+    if words[1] in FAILED_WORDS or (label and label.group(2).lower() in FAILED_WORDS):
         return Position.ANNOUNCED
     return Position.ANNOUNCED if before.endswith(FAILED_ENDINGS) else Position.SOMEWHERE
 
