@@ -1023,6 +1023,19 @@ FAILED_WORDS = frozenset(
     per
     für
     do
+    reach
+    path
+    bounced
+    undelivered
+    error
+    zu
+    adresse
+    boîte
+    buzón
+    casella
+    postfach
+    для
+    ящик
 """)
 )
 FAILED_PAIRS = frozenset(
@@ -1040,9 +1053,32 @@ FAILED_PAIRS = frozenset(
     delivered to
     delivery to
     deliver to
+    mailbox of
+    account of
+    buzón de
+    boîte de
+    adresse de
+    casella di
+    postfach von
+    recipient was
+    address was
 """)
 )
-FAILED_ENDINGS = ("收件人", "地址", "宛先", "あて先", "수신자", "받는사람", "받는 사람", "收件者")
+FAILED_ENDINGS = (
+    "收件人",
+    "地址",
+    "宛先",
+    "あて先",
+    "수신자",
+    "받는사람",
+    "받는 사람",
+    "收件者",
+    "アドレス",
+    "受信者",
+    "送信先",
+    "到",
+    "给",
+)
 OTHERS_WORDS = frozenset(
     phrases("""
     contact
@@ -1080,6 +1116,20 @@ OTHERS_WORDS = frozenset(
     notify
     contacting
     inform
+    ask
+    questions
+    fragen
+    kontakt
+    contactez
+    contacter
+    contacto
+    contactar
+    contattare
+    contatto
+    assistance
+    ayuda
+    aide
+    hilfe
 """)
 )
 # Where the sender's address stands on the next line: `Sender Address:`.
@@ -1122,6 +1172,10 @@ OTHERS_PAIRS = frozenset(
     sender address
     original sender
     wrote to
+    administrator is
+    administrator at
+    sich an
+    respond to
 """)
 )
 

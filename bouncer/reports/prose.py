@@ -54,14 +54,15 @@ class Mention(NamedTuple):
     end: int
 
 
-_BULLETS = " \t>*-–—•·<\"'([|=&_・●○■□◆◇※→「『【（《〈“‘«"
-_NUMBERED = re.compile(r"\d{1,3}[.)][ \t]{1,4}[<\"'(]?$")
+_BULLETS = " \t>*+#-–—•·<\"'([|=&_・●○■□◆◇※→「『【（《〈“‘«"
+_NUMBERED = re.compile(r"\d{1,3}[.)\]][ \t]{1,4}[<\"'(]?$")
 _REPLY_AHEAD = re.compile(
     r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
 )
 # A field of a quoted header with a name: `To: Kat Lee <kat@example.com>`.
 _LABEL = re.compile(
-    r"[ \t>*|-]{0,24}(?:(\w{1,20}) )?(\w{1,20})[ \t]{0,2}[:：][^@:;<>(\n]{0,80}[<(]"
+    r"[ \t>*|-]{0,24}(?:(\w{1,20}) )?(\w{1,20})[ \t]{0,2}[:：]"
+    r"[^@:;<>([\n]{0,80}(?:[<(]|\[(?:SMTP:)?)"
 )
 _MAX_AND = 64
 _AND = re.compile(
@@ -397,7 +398,7 @@ def _at_head(text: str, mention: Mention) -> Position:
 def _is_named(text: str, prefix: str, mention: Mention) -> bool:
     """Whether the line holds no more than a name and its address: `Kat Lee (kat@example.com)`."""
     return (
-        prefix[-1] in "<("
+        prefix[-1] in "<([:"
         and not _is_helper(mention)
         and _NAMED.fullmatch(prefix) is not None
         and _NAMED_ALONE.match(text, mention.end) is not None
