@@ -21,10 +21,20 @@ def masked(address: str) -> str:
     return f"{local[:1]}***@{domain}" if at else "***"
 
 
-_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~.\u0080-\U0010ffff-"
-_DOMAIN = r"A-Za-z0-9._\u0080-\U0010ffff-"
+# Letters of other scripts, not their spaces, brackets and colons: `收件人：user@example.com`.
+_LETTERS = (
+    r"\u00aa\u00b5\u00ba\u00c0-\u0588\u0591-\u060b\u0610-\u061a\u0620-\u06d3\u06d5-\u0963\u0966-\u1fff\u2c00-\u2fef\u3005-\u3007\u3021-\u3029\u3031-\u30fa\u30fc-\ud7ff"
+    r"\uf900-\ufdff\ufe20-\ufefe\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uffdc"
+    r"\U00010000-\U0010ffff"
+)
+_ATEXT = rf"A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.{_LETTERS}-"
+_DOMAIN = rf"A-Za-z0-9._{_LETTERS}-"
 MAX_LOCAL = 128
 _DOMAIN_PART = re.compile(rf"[{_DOMAIN}]{{1,255}}|\[[0-9A-Fa-f.:IPv]{{2,60}}\]")
+# Thai, Chinese, Japanese and Korean have no space between a word and the address next to it.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ud7ff\uf900-\ufaff\uff10-\uffdc"
+_WORD_BEFORE = re.compile(rf"[{_UNSPACED}]{{1,{MAX_LOCAL}}}(?=[A-Za-z0-9])")
+_WORD_BEHIND = re.compile(rf"[A-Za-z0-9.-]{{1,250}}\.[A-Za-z]{{2,24}}(?=[{_UNSPACED}])")
 _LOCAL_BACKWARDS = re.compile(rf"[{_ATEXT}]{{1,{MAX_LOCAL}}}")
 _UTF8_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 # What Exchange and web pages write in front: dda:SMTP=user, ?email=user.
@@ -49,16 +59,28 @@ def spans_in(text: str) -> Iterator[tuple[int, int]]:
         begin = max(free, at - MAX_LOCAL)
         local = _local_before(text, begin, at) if domain else at
         if domain is not None and local < at:
-            yield local, domain.end()
-            free = domain.end()
+            end = domain.end()
+            if not text.isascii():
+                local, end = _without_words(text, local, at, end)
+            yield local, end
+            free = end
         at = text.find("@", domain.end() if domain else at + 1)
+
+
+def _without_words(text: str, local: int, at: int, end: int) -> tuple[int, int]:
+    """Where the address begins and ends between words that no space parts from it."""
+    if not text[at:end].isascii() and (behind := _WORD_BEHIND.match(text, at + 1, end)):
+        end = behind.end()
+    before = _WORD_BEFORE.match(text, local, at)
+    return (before.end() if before and text[at:end].isascii() else local), end
 
 
 def _local_before(text: str, begin: int, at: int) -> int:
     """Where the local part begins that ends at `at`; `at` itself where there is none."""
     if at > begin and text[at - 1] == '"':
         opening = text.rfind('"', begin, at - 1)
-        return opening if 0 <= opening < at - 2 and " " not in text[opening:at] else at
+        spaced = " " in text[opening:at] and text[max(begin, opening - 1) : opening] != "<"
+        return at if not 0 <= opening < at - 2 or spaced else opening
     behind = _LOCAL_BACKWARDS.match(text[begin:at][::-1])
     return at - behind.end() if behind is not None else at
 

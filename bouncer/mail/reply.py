@@ -51,10 +51,14 @@ _CODE = re.compile(
 _SAYING = (
     "said", "says", "with", "returned", "returns", "reason", "responded", "responds", "response",
     "reply", "replied", "error", "code", "status", "smtp", "was", "answer", "server", "because",
-    "following", "message", "...", "<<<", ":", ";", ">", "=",
+    "following", "message", "...", "<<<", ":", ";", ">", "=", "–", "—", "：", "؛", "،",
 )  # fmt: skip
 # Codes in use have 0 to 5, or 7, in the middle (RFC 5321 section 4.2.1 and practice).
-_PHONE = re.compile(r"\d[689]|\d{3}\)? ?\d{3}-\d{3,4}")
+_PHONE = re.compile(r"\d[689]|\d{3}\)? ?\d{3}-\d{3,4}|\d{3}-\d{4}\b")
+_AMOUNT = re.compile(
+    r"\d{3} ?(?:[kmg]i?b(?:ytes)?|bytes|messages|seconds|minutes|hours|days)\b", re.I
+)
+_PORTS = ("465", "587")
 _PASSED_ON = re.compile(
     r"55[04](?: 4\.4\.7)? (?:message expired[^<>]{0,120}<|<?[^ <>]{1,320}>?\.\.\. (?=[45]\d\d ))",
     re.IGNORECASE,
@@ -133,6 +137,9 @@ def reply_from(text: str, *, host: str | None = None) -> Reply | None:
     code, at = found.group("code"), found.start("code")
     command = command_in(words, at)
     status = status_in(found.group("status") or words, 0 if found.group("status") else at)
+    if status is None and words[1:2] == ".":
+        # IronPort: `5.1.0 - Unknown address error 550-'No such user'`.
+        status = status_in(words[:10])
     if at:
         before = words[max(0, at - _MAX_INTRODUCTION) : at]
         host = host or host_in(before)
@@ -206,14 +213,21 @@ def _rank(found: re.Match[str], words: str) -> int:
     """How likely it is that these three digits are the refusal; 0 is not a reply."""
     code, start = found.group("code"), found.start()
     with_status = found.group("status") is not None
-    if code[0] == "2" and start and not with_status:
+    if start and not with_status and (code[0] == "2" or _is_number(words, start, code)):
         return 0
     if not with_status and start and not _is_announced(words, start):
         repeated = found.group("dash") or words[:start].rstrip(" ").endswith(_OPENING)
         return 1 if repeated and code[0] != "2" and not _PHONE.match(words, start) else 0
     if code == "503" or code[0] == "2":
         return 2
-    return (_CERTAIN - 1 if code[0] == "5" else _CERTAIN - 3) + with_status
+    says_more = with_status and not found.group("status").endswith(".0.0")
+    return (_CERTAIN - 1 if code[0] == "5" else _CERTAIN - 3) + says_more
+
+
+def _is_number(words: str, start: int, code: str) -> bool:
+    """Whether the digits are a port or an amount: `mx.example.org:587`, `550 MB used`."""
+    is_port = code in _PORTS and words[start - 1] == ":"
+    return is_port or _AMOUNT.match(words, start) is not None
 
 
 def _is_announced(words: str, start: int) -> bool:

@@ -8,7 +8,7 @@ import re
 
 from bouncer.mail.address import address_from_field, addresses_in, clean, unique
 from bouncer.mail.date import date_from
-from bouncer.mail.message import Message
+from bouncer.mail.message import Message, Part
 from bouncer.reports.about import ReturnedHeader, returned_header
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 
@@ -24,12 +24,15 @@ _KINDS = {
 _FIELD = re.compile(r"(?m)^([A-Za-z][A-Za-z0-9-]{1,60})[ \t]{0,4}:[ \t]*(.*(?:\n[ \t]+\S.*)*)")
 _REDACTED = re.compile(r"redact|undisclosed|^x+@|\*{2,}|anonymi|^hidden@|^[0-9a-f]{32,}@", re.I)
 
+_FEEDBACK_NAMES = (b"Feedback-Type:", b"Feedback-type:", b"feedback-type:")
+_FEEDBACK_TYPE = re.compile(r"(?mi)^feedback-type:")
+
 Fields = dict[str, list[str]]
 
 
 def read(message: Message) -> Report | None:
     """The report of a feedback-report part, or of Microsoft's JMRP, which has none."""
-    part = message.part("message/feedback-report")
+    part = message.part("message/feedback-report") or _mislabelled(message)
     if part is None:
         return _outlook(message)
     fields: Fields = {}
@@ -42,6 +45,17 @@ def read(message: Message) -> Report | None:
         message.note("feedback type missing")
     header = returned_header(message)
     return _report(message, fields, header, feedback, _recipients(fields, header))
+
+
+def _mislabelled(message: Message) -> Part | None:
+    """The fields as text, in a mail that declares itself a feedback report."""
+    declared = message.root.fields.get(b"content-type")
+    if declared is None or b"feedback-report" not in declared[0].lower():
+        return None
+    for part in message.parts:
+        if part.may_contain(_FEEDBACK_NAMES) and _FEEDBACK_TYPE.search(part.head):
+            return part
+    return None
 
 
 def _report(

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from bouncer.mail.address import address_from_field, address_from_xtext, address_key, clean
 from bouncer.mail.date import date_from
 from bouncer.mail.html import text_from_html
-from bouncer.mail.message import MAX_TEXT, Message
+from bouncer.mail.message import MAX_TEXT, Message, Part
 from bouncer.mail.reply import COMMANDS, Command, Reply, one_line, reply_from
 from bouncer.mail.status import status_in
 from bouncer.reports.about import returned_header
+from bouncer.reports.phrases import ANSWERS, DAEMONS
 from bouncer.reports.prose import Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 
@@ -62,6 +63,8 @@ _INDENT = re.compile(r"(?m)^[ \t]+(?=[A-Za-z][A-Za-z-]{1,60}[ \t]{0,4}:)")
 _MTA = re.compile(r"\s*(?:[a-z0-9-]{1,30}\s*;)?\s*(.*)", re.I | re.S)
 _DIAGNOSTIC_TYPE = re.compile(r"\s*([a-z][a-z0-9-]{0,30})\s*;\s*", re.I)
 _INLINE = re.compile(r"(?mi)^[ \t>|]{0,12}(?:final|original)-recipient[ \t]?:")
+_RENAMED_TYPES = ("text/plain", "application/octet-stream")
+_BEGIN_FIELDS = re.compile(r"\s*(?:reporting-mta|(?:final|original)-recipient)[ \t]?:", re.I)
 # Where the fields begin that some write into the part for people.
 _STATUS_FIELD = re.compile(r"\n[ \t>]{0,8}(?i:reporting-mta|final-recipient|original-recipient) ?:")
 _REMARK = re.compile(r"\(([^()]{8,400})\)")
@@ -209,7 +212,7 @@ def _groups(message: Message) -> _Groups | None:
     groups = _Groups({}, [])
     for part in message.parts:
         if part.type in _STATUS_TYPES:
-            _read_fields(part.text, groups)
+            _read_fields(_fields_of(part), groups)
             if not part.charset_known:
                 message.note("unknown charset")
     if groups.recipients:
@@ -217,14 +220,25 @@ def _groups(message: Message) -> _Groups | None:
     return _inline(message) or (groups if groups.message else None)
 
 
+def _fields_of(part: Part) -> str:
+    """The text of a status part; with its header, where no blank line parts the two."""
+    if b"final-recipient" not in part.fields:
+        return part.text
+    header = [name + b": " + values[0] for name, values in part.fields.items()]
+    return b"\n".join(header).decode("utf-8", "replace") + "\n\n" + part.text
+
+
 def _inline(message: Message) -> _Groups | None:
     """Fields in a part of another type, or in the text of a forwarded report."""
     for part in message.parts:
-        if part.is_returned or not part.type.startswith(("text/", "message/")):
+        attached = part.is_returned or not part.type.startswith(("text/", "message/"))
+        if attached and not _may_be_renamed(part):
             continue
         if not part.may_contain(_FIELD_NAMES):
             continue
         text = part.text
+        if attached and not _BEGIN_FIELDS.match(text):
+            continue
         begin = _INLINE.search(text)
         if begin is None:
             continue
@@ -234,10 +248,23 @@ def _inline(message: Message) -> _Groups | None:
         groups = _Groups({}, [])
         _read_fields(_QUOTE.sub("", text[start:]), groups)
         groups.recipients = [g for g in groups.recipients if "action" in g or "status" in g]
-        if groups.recipients:
+        if groups.recipients and not _is_talk(message):
             message.note("delivery status in text")
             return groups
     return None
+
+
+def _is_talk(message: Message) -> bool:
+    """Whether people talk about a report: an answer to one, or a list where one is discussed."""
+    if DAEMONS.are_in((message.header("from") or "").lower()):
+        return False
+    subject = (message.header("subject") or "").lower()
+    return b"list-id" in message.root.fields or subject.startswith(ANSWERS)
+
+
+def _may_be_renamed(part: Part) -> bool:
+    """Whether the fields may be an attachment: a gateway made `details.txt` of their part."""
+    return part.type in _RENAMED_TYPES and part.end - part.body <= _MAX_FIELD
 
 
 def _read_fields(text: str, groups: _Groups) -> None:
@@ -258,7 +285,8 @@ def _collect(text: str, groups: _Groups) -> None:
             target, last = groups.message, key
             _put(target, key, value)
         elif key in _OF_RECIPIENT or key.startswith("x-"):
-            if not current or (key in _BEGIN_GROUP and _is_next(current, key, gap=gap)):
+            may_begin = gap or key in _BEGIN_GROUP
+            if not current or (may_begin and _is_next(current, key, gap=gap)):
                 if len(groups.recipients) > MAX_RECIPIENTS:
                     break
                 current = {}
@@ -284,7 +312,10 @@ def _put(group: Group, key: str, value: str) -> None:
 
 
 def _is_next(current: Group, key: str, *, gap: bool) -> bool:
-    """Whether a field that may begin a group does begin the next recipient's."""
+    """Whether a field begins the next recipient's group."""
+    if key not in _BEGIN_GROUP:
+        # Some write the status first, of the second recipient too.
+        return gap and key == "status" and key in current and "final-recipient" in current
     if key in current:
         return True
     return gap and key != "action" and "action" in current and "final-recipient" in current
@@ -300,7 +331,11 @@ def _recipient(group: Group, message: Message, prose: "_Human") -> ReportedRecip
     if address is None or "@" not in address:
         actual = group.get("x-actual-recipient")
         better = address_from_field(actual) if actual else None
-        address = better if better and "@" in better else address or original_address
+        if better and "@" in better:
+            address = better
+        elif address is None or (original_address and "@" in original_address):
+            # A local name or an X.400 address stands for the one that was written to.
+            address = original_address
     if address is None and not ("action" in group or "status" in group):
         return None
     if address is None:

@@ -19,13 +19,18 @@ from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
 from bouncer.reports.about import returned_header
 from bouncer.reports.phrases import (
+    ANSWERS,
     AUTOMATIC_SUBJECTS,
     AWAY_SUBJECTS,
+    CHALLENGES,
     DAEMONS,
+    DELIVERED,
+    DELIVERED_SUBJECTS,
     FAILED_SUBJECTS,
     FAILING,
     FAILURES,
     GIVEN_UP,
+    MACHINES,
     STILL_TRYING,
 )
 from bouncer.reports.prose import MAX_RECIPIENTS, Position, Prose, split_returned
@@ -38,6 +43,9 @@ MAX_FLUFL = 32 * 1024
 MAX_FLUFL_PARTS = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
+# Subjects of persons who pass a report on, and of tickets about one.
+_PASSED_ON = ("fw:", "fwd:", "wg:", "tr:", "rv:", "转发")
+_TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +87,20 @@ def read(message: Message) -> Report | None:
     if not (failed or signs.daemon or signs.subject_failed or signs.null_sender):
         return None
     before, after = split_returned(_text_of(message))
+    if not before.strip():
+        before = _behind_mark(after)
     signs.read_words(before)
     if not failed and not signs.tell_failure():
-        return None
+        return _wrapped(message) if signs.subject_failed and not signs.is_of_list() else None
     prose = Prose(before)
-    kind = Kind.BOUNCE if failed or not signs.tell_delay() else Kind.DELAY
+    kind = signs.kind()
     recipients = failed or _recipients(message, prose, signs)
     header = returned_header(message, after)
     found_by = Format.FREE_TEXT
     if not recipients and (wrapped := _wrapped(message)):
         return wrapped
+    if not recipients and (told := _told_behind(after)):
+        prose, recipients = told, told.recipients()
     if not recipients:
         recipients, kind, found_by = _last_resorts(message, prose, header.addressees, kind)
     if not recipients:
@@ -135,13 +147,25 @@ def _text_of(message: Message) -> str:
         texts.append(text)
         if len(texts) == 3:
             break
-    return "\n".join(texts)
+    text = "\n".join(texts)
+    if "@" not in text and (page := message.part("text/html")) and not page.is_returned:
+        # The plain part says no more than that one should look at the other.
+        return f"{text}\n{text_from_html(page.head)}"
+    return text
 
 
 class _Signs:
     """What author, subject, sender and words say of a mail."""
 
-    __slots__ = ("_message", "_words", "daemon", "null_sender", "subject", "subject_failed")
+    __slots__ = (
+        "_message",
+        "_words",
+        "daemon",
+        "machine",
+        "null_sender",
+        "subject",
+        "subject_failed",
+    )
 
     def __init__(self, message: Message) -> None:
         self._message = message
@@ -150,6 +174,7 @@ class _Signs:
         self.subject_failed = FAILED_SUBJECTS.are_in(self.subject)
         author = (message.header("from") or "").strip().lower()
         self.daemon = DAEMONS.are_in(author) if author else bool(self.subject)
+        self.machine = self.daemon or MACHINES.are_in(author)
         path = message.header("return-path")
         self.null_sender = path is not None and path.strip("<> ").lower() in ("", "mailer-daemon")
 
@@ -162,11 +187,20 @@ class _Signs:
         if not self.daemon:
             if AUTOMATIC_SUBJECTS.are_in(self.subject) or AWAY_SUBJECTS.are_in(self.subject):
                 return False
-            if self._is_of_list() and not _says_failure(self._words[:_FIRST_WORDS]):
+            if CHALLENGES.are_in(self._words) if self.null_sender else self._asks():
+                return False
+            if self.is_of_list() and not _says_failure(self._words[:_FIRST_WORDS]):
                 return False
         if _says_failure(self._words):
             return self.daemon or self.subject_failed or self.null_sender
         return self.daemon and self.subject_failed
+
+    def kind(self) -> Kind:
+        """What a report that tells of a failure, a delay or an arrival says it is."""
+        if self.tell_delay():
+            return Kind.DELAY
+        arrived = self.subject.startswith(DELIVERED_SUBJECTS) or DELIVERED.are_in(self._words)
+        return Kind.DELIVERY if arrived and not GIVEN_UP.are_in(self._words) else Kind.BOUNCE
 
     def tell_delay(self) -> bool:
         """Somebody still tries, and neither subject nor words say that nobody does."""
@@ -176,7 +210,18 @@ class _Signs:
             return True
         return STILL_TRYING.are_in(self._words) and not GIVEN_UP.are_in(self._words)
 
-    def _is_of_list(self) -> bool:
+    def _asks(self) -> bool:
+        """Whether a person answers or asks: no program that reports a failure does."""
+        if self.subject.startswith(_PASSED_ON):
+            return not DAEMONS.are_in(self._words)
+        return (
+            self.subject.startswith(ANSWERS)
+            or self.subject.endswith("?")
+            or "? " in self._words
+            or _TICKET.match(self.subject) is not None
+        )
+
+    def is_of_list(self) -> bool:
         """List mail about bounces is no bounce; one that a gateway gave a list's headers may be."""
         fields = self._message.root.fields
         return b"list-id" in fields or b"list-unsubscribe" in fields or b"x-mailing-list" in fields
@@ -202,7 +247,11 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
     is_ours = not ours.isdisjoint(map(address_key, found))
     if prose.best <= Position.SOMEWHERE and (len(found) > 1 or is_ours):
         return []
-    if is_ours and not (signs.daemon or signs.null_sender):
+    if prose.best < Position.OF_REPLY and not (signs.machine or signs.subject_failed):
+        # Who has left a place or moved names the one to write to.
+        return []
+    certain = prose.best is Position.LEADING or not signs.is_of_list()
+    if (is_ours or not certain) and not (signs.daemon or signs.null_sender):
         return []
     return found
 
@@ -217,7 +266,7 @@ def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
 
 
 def _wrapped(message: Message) -> Report | None:
-    """A gateway's notice that names nobody, around the report it received itself."""
+    """A notice that names nobody, of a gateway or a person, around the report they received."""
     part = message.returned()
     if part is None or b"report-type=delivery-status" not in part.octets(_HEAD).lower():
         return None
@@ -226,6 +275,21 @@ def _wrapped(message: Message) -> Report | None:
     if report is None:
         return None
     return replace(report, defects=(*message.defects, *report.defects, "report within a report"))
+
+
+def _behind_mark(after: str) -> str:
+    """What stands between the first sign of the returned mail and the next one."""
+    return split_returned(after.lstrip("\n").partition("\n")[2])[0] if after else ""
+
+
+def _told_behind(after: str) -> Prose | None:
+    """The report that goes on behind a sign of the returned mail: only with a server's reply."""
+    prose = Prose(_behind_mark(after))
+    if prose.best is not Position.LEADING:
+        return None
+    found = prose.recipients()
+    replies = [prose.reply_about(address, found) for address in found]
+    return prose if all(reply and reply.code for reply in replies) else None
 
 
 def _by_flufl(octets: bytes) -> tuple[list[str], list[str]]:
@@ -253,7 +317,20 @@ def _last_resorts(
         if permanent or temporary:
             found = kind if permanent else Kind.DELAY
             return permanent or temporary, found, Format.FLUFL
-    if len(unique(addressees)) == 1:
+    among = unique(addressees)
+    if len(among) > 1:
+        among = _named_in(prose.text, among)
+    if among:
         message.note("recipient taken from the returned mail")
-        return addressees[:1], kind, Format.FREE_TEXT
+        return among, kind, Format.FREE_TEXT
     return [], kind, Format.UNRECOGNISED
+
+
+def _named_in(text: str, addressees: list[str]) -> list[str]:
+    """Of several addressees those whose local names head a line (GroupWise)."""
+    heads = {
+        words[0].strip("<\"'>:,;.").lower()
+        for line in text.split("\n")
+        if (words := line.split(None, 1))
+    }
+    return [a for a in addressees if a.partition("@")[0].lower() in heads][:MAX_RECIPIENTS]

@@ -67,7 +67,44 @@ DAEMONS = Phrases("""
     delivery-status
     delivery notification
     <>
+    mailmarshal
+    systemadministrat
+    administrador del sistema
+    administrador do sistema
+    administrateur syst
+    amministratore di sistema
+    systeembeheerder
+    mail gateway
+    mail router
+    mail transfer agent
+    mail transport
+    message transfer
+    smtp gateway
+    smtp server
+    mailsweeper
+    scanmail
+    groupshield
+    content-filter
+    e-mail delivery
+    email delivery
+    mailer_daemon
+    mailer daemon
+    mailgate
 """)
+
+# Authors that are no persons, and write of other things too.
+MACHINES = Phrases("""
+    no-reply
+    noreply
+    no_reply
+    donotreply
+    do-not-reply
+    system
+    server
+""")
+
+# How the subject of an answer begins.
+ANSWERS = ("re:", "aw:", "sv:", "回复", "答复")
 
 # That a mail did not arrive: words no other mail is likely to have.
 FAILURES = Phrases("""
@@ -247,6 +284,137 @@ FAILURES = Phrases("""
     전달되지 못
     반송
     존재하지 않
+    has stopped the following
+    not yet been fully
+    have yet to be delivered
+    has been frozen
+    not a member of this mailing list
+    loop back warning
+    no se entregó
+    no llegó a
+    no ha llegado
+    no se puede entregar
+    no fue entregado
+    n'a pas été distribué
+    n'a pas atteint
+    n'est pas parvenu
+    échec de distribution
+    impossible de distribuer
+    nicht erreicht
+    unbekannter empfänger
+    unbekannter benutzer
+    empfänger unbekannt
+    benutzer unbekannt
+    postfach ist voll
+    non è stato consegnato
+    non ha raggiunto
+    non è stato recapitato
+    recapito non riuscito
+    utente sconosciuto
+    não conseguiu
+    não pode ser entregue
+    não alcançou
+    niet bereikt
+    niet bezorgd
+    bezorging is mislukt
+    nådde inte
+    kan inte levereras
+    inte leverera
+    inte levererats
+    blev ikke leveret
+    ble ikke levert
+    kan ikke leveres
+    ikke levere
+    nåede ikke
+    nådde ikke
+    ei voitu toimittaa
+    ei ole toimitettu
+    toimitus epäonnistui
+    nie dotarła
+    nie została wysłana
+    nie mogłem dostarczyć
+    nie ma takiej skrzynki
+    nelze doručit
+    nebyla doručena
+    nem kézbesíthető
+    nem sikerült kézbesíteni
+    teslim edilemiyor
+    iletilemedi
+    не может быть отправлено
+    не дошло
+    не доставлен
+    не вдалося доставити
+    неможливо доставити
+    届きませんでした
+    配信されませんでした
+    送信されませんでした
+    到達しません
+    不明のため
+    未送达
+    未能送达
+    未能成功
+    无法传递
+    無法傳遞
+    未傳遞
+    递送失败
+    传递失败
+    被退
+    배달되지 않
+    배달할 수 없
+    보낼 수 없
+    발송이 실패
+    발송하지 못
+    konnte nicht zugestellt
+    konnten nicht zugestellt
+    konnte nicht gesendet
+    konnte nicht übermittelt
+    nu a putut fi livrat
+    nebylo možné doručit
+    não foi possível enviar
+    not have been delivered
+    delivery of the email was stopped
+    error de entrega a
+    error al entregar
+    fehler bei der nachrichtenzustellung
+    falha na entrega
+    recapito ai
+    non è riuscito per i
+    levering til disse
+    levering mislyk
+    leveransen till dessa
+    toimitus seuraaville
+    bezorging bij deze
+    grup nie powiodło się
+    doručení se nezdařilo
+    kézbesítése sikertelen
+    livrarea nu a
+    не удается доставить
+    не удаётся доставить
+    сбой доставки
+    не вдається доставити
+    への配信に失敗
+    传递邮件时失败
+    時失敗
+    배달하지 못
+    لم يتم تسليم
+    تعذر تسليم
+    לא נמסרה
+    ไม่สามารถส่ง
+    không thể gửi
+    was delayed
+    is delayed
+    has been delayed
+    error occurred while sending
+    wurde nicht an
+    no se ha entregado
+    levererades inte
+    teslim edilmedi
+    未送達
+    n'a pas encore été
+    est retardée
+    遅延しています
+    nepodařilo doručit
+    không gửi được
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
@@ -324,6 +492,29 @@ STILL_TRYING = Phrases("""
     再送を試み
     再送を続け
     延迟
+    have yet to be delivered
+    has been frozen
+    not yet been fully
+    delivery is delayed
+    erneut versucht
+    sera à nouveau
+    se seguirá intentando
+    verrà ritentat
+    wordt opnieuw
+    pozostaje w kolejce
+    попытки доставки будут
+    配信が遅れ
+    將會延遲
+    still pending for
+    zustellung wird verzögert
+    配信が遅延
+    bezorging is vertraagd
+    leveransen är försenad
+    will retry for
+    will retry sending
+    pas encore été remis
+    遅延しています
+    配送遅延
 """)
 
 # That nobody tries any more, whatever else is said of delays.
@@ -341,6 +532,34 @@ GIVEN_UP = Phrases("""
     returning message
     failure notice
     undeliverable
+    is being returned
+    message is too old
+""")
+
+# That it has arrived: how a subject begins, and words of a report that somebody asked for.
+DELIVERED_SUBJECTS = phrases("""
+    delivered:
+    relayed:
+    successful mail delivery
+    return receipt
+    delivery status notification (success
+    zugestellt:
+    remis :
+    remis:
+    entregado:
+    entregue:
+    consegnato:
+    bezorgd:
+    доставлено:
+    已送达:
+    配信済み:
+""")
+DELIVERED = Phrases("""
+    was successfully delivered to the destination
+    addresses had successful delivery notifications
+    has been delivered to the following recipients
+    delivery to these recipients or groups is complete
+    delivery to these recipients or distribution lists is complete
 """)
 
 FAILED_SUBJECTS = Phrases("""
@@ -378,6 +597,7 @@ FAILED_SUBJECTS = Phrases("""
     delayed mail
     warning: could not
     could not send
+    could not be sent
     warning: message
     rejected mail
     rejected message
@@ -465,6 +685,112 @@ FAILED_SUBJECTS = Phrases("""
     발송 실패
     발송실패
     배달 실패
+    undelivered
+    message you sent blocked
+    loop back warning
+    fml system error
+    has been frozen
+    waiting mail
+    no llegó
+    entrega fallid
+    fallo de entrega
+    fallo en la entrega
+    error en la entrega
+    no se ha podido entregar
+    correo devuelto
+    mensaje devuelto
+    não foi entregue
+    não foi possível entregar
+    não entregável
+    não é possível entregar
+    erro de entrega
+    falha de entrega
+    non distribuable
+    impossible à remettre
+    retour à l'expéditeur
+    errore di consegna
+    errore di recapito
+    impossibile recapitare
+    recapito non riuscito
+    non consegnat
+    zustellungsfehler
+    nicht zugestellt
+    zurückgesandt
+    bezorgfout
+    leveringsfejl
+    leveringsfeil
+    leveransfel
+    kan inte levereras
+    kan ikke leveres
+    olevererbar
+    ej levererat
+    ikke levert
+    ikke leveret
+    det gick inte att leverera
+    toimittamaton
+    błąd dostarcz
+    nie doręcz
+    nie mógł zostać dostarcz
+    dostarczenie nie powiod
+    nelze doručit
+    chyba doruč
+    stav doruč
+    nem kézbes
+    nelivrat
+    nelivrabil
+    δεν παραδ
+    μη παραδ
+    ошибка доставки
+    не удалось доставить
+    не вдалося доставити
+    配送できません
+    配信されませんでした
+    不達
+    戻りメール
+    不明メール
+    宛先不明
+    未送达
+    未傳遞
+    未传递
+    无法投递
+    無法投遞
+    无法送达
+    無法傳遞
+    退件
+    送达失败
+    배달되지 않
+    전달되지 않
+    전송 결과
+    반송된
+    échec d'envoi
+    échec de l'envoi
+    返送されました
+    teslim edilem
+    toimitus epäonnistui
+    zustellung fehlgeschlagen
+    bezorging mislukt
+    del estado de entrega
+    de estado de entrega
+    notificação de status
+    notificação do estado
+    notifica sullo stato
+    notification d'état
+    не удается доставить
+    не удаётся доставить
+    сбой доставки
+    не вдається доставити
+    ei voi toimittaa
+    εκκρεμεί παράδοση
+    غير قابل للتسليم
+    לא ניתן למסור
+    ไม่สามารถส่ง
+    không thể gửi
+    considered unsolicited bulk email
+    remise différée
+    entrega retrasada
+    entrega adiada
+    consegna ritardata
+    配送遅延
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.
@@ -600,7 +926,6 @@ RETURNED = Phrases("""
     original message as received
     original message headers
     original message header
-    original message details
     original message info
     original message text
     original message:
@@ -654,10 +979,18 @@ RETURNED = Phrases("""
     附件中的内容是原信
     附件是您所发送
     原始邮件
-    原邮件
+    原邮件内容
+    原邮件如下
     원본 메시지
     원본메일
     원본 메일
+    text of mail follows
+    en-têtes du message
+    intestazioni originali
+    encabezados de mensaje
+    kopia wiadomości
+    以下是原邮件
+    原信内容
 """)
 
 # Fields that no report has in its text: where they stand the returned mail begins.
@@ -730,6 +1063,19 @@ FAILED_WORDS = frozenset(
     per
     für
     do
+    reach
+    path
+    bounced
+    undelivered
+    error
+    zu
+    adresse
+    boîte
+    buzón
+    casella
+    postfach
+    для
+    ящик
 """)
 )
 FAILED_PAIRS = frozenset(
@@ -740,9 +1086,39 @@ FAILED_PAIRS = frozenset(
     delivery for
     address is
     recipient is
+    generated by
+    generated from
+    expanded from
+    (expanded from
+    delivered to
+    delivery to
+    deliver to
+    mailbox of
+    account of
+    buzón de
+    boîte de
+    adresse de
+    casella di
+    postfach von
+    recipient was
+    address was
 """)
 )
-FAILED_ENDINGS = ("收件人", "地址", "宛先", "あて先", "수신자")
+FAILED_ENDINGS = (
+    "收件人",
+    "地址",
+    "宛先",
+    "あて先",
+    "수신자",
+    "받는사람",
+    "받는 사람",
+    "收件者",
+    "アドレス",
+    "受信者",
+    "送信先",
+    "到",
+    "给",
+)
 OTHERS_WORDS = frozenset(
     phrases("""
     contact
@@ -777,7 +1153,52 @@ OTHERS_WORDS = frozenset(
     hola
     list
     at
+    notify
+    contacting
+    inform
+    ask
+    questions
+    fragen
+    kontakt
+    contactez
+    contacter
+    contacto
+    contactar
+    contattare
+    contatto
+    assistance
+    ayuda
+    aide
+    hilfe
 """)
+)
+# Where the sender's address stands on the next line: `Sender Address:`.
+SENDERS_WORDS = frozenset(
+    phrases("""
+    from
+    sender
+    reply-to
+    return-path
+    envelope-from
+    von
+    absender
+    expéditeur
+    remitente
+    remetente
+    mittente
+    afzender
+    отправитель
+""")
+)
+OTHERS_ENDINGS = (
+    "发件人",
+    "寄件人",
+    "寄件者",
+    "差出人",
+    "送信者",
+    "보낸사람",
+    "보내는사람",
+    "발신자",
 )
 OTHERS_PAIRS = frozenset(
     phrases("""
@@ -788,6 +1209,13 @@ OTHERS_PAIRS = frozenset(
     report to
     questions to
     subscribed to
+    sender address
+    original sender
+    wrote to
+    administrator is
+    administrator at
+    sich an
+    respond to
 """)
 )
 
@@ -812,6 +1240,10 @@ NO_REASONS = phrases("""
     delivery attempts
     couldn't be delivered.
     could not be delivered.
+    ___
+    --
+    this e-mail
+    this email
 """)
 
 # Reasons that stand before the addresses they are about, as they are written (KDDI's notices).

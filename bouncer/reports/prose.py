@@ -17,11 +17,13 @@ from bouncer.reports.phrases import (
     FAILED_PAIRS,
     FAILED_WORDS,
     NO_REASONS,
+    OTHERS_ENDINGS,
     OTHERS_PAIRS,
     OTHERS_WORDS,
     REASONS_BEFORE,
     RETURNED,
     RETURNED_FIELDS,
+    SENDERS_WORDS,
 )
 from bouncer.reports.transcript import replies_in
 
@@ -50,13 +52,24 @@ class Mention(NamedTuple):
     end: int
 
 
-_BULLETS = " \t>*-•·<\"'([|=&_"
-_NUMBERED = re.compile(r"\d{1,3}[.)][ \t]{1,4}[<\"'(]?$")
+_BULLETS = " \t>*+#-–—•·<\"'([|=&_・●○■□◆◇※→「『【（《〈“‘«"
+_NUMBERED = re.compile(r"\d{1,3}[.)\]][ \t]{1,4}[<\"'(]?$")
 _REPLY_AHEAD = re.compile(
     r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
 )
+# A field of a quoted header with a name: `To: Kat Lee <kat@example.com>`.
+_LABEL = re.compile(
+    r"[ \t>*|-]{0,24}(?:(\w{1,20}) )?(\w{1,20})[ \t]{0,2}[:：]"
+    r"[^@:;<>([\n]{0,80}(?:[<(]|\[(?:SMTP:)?)"
+)
+_MAX_AND = 64
+_AND = re.compile(
+    r"[>\"')]{0,2}\s{0,8}(?:[,;、]|and\b|&)\s{0,8}"
+    r"(?:[<\"'(]{0,2}|[\"']?(?:[^\W\d_a-z][\w.'-]{0,20}[\"']? ){1,3}[<(])"
+)
 _EXPANDED_FROM = re.compile(
-    r"[>\s]{0,20}\(expanded from:?\s{1,20}<?([^\s<>()@]{1,128}@[^\s<>()@]{1,255})>?\)"
+    r"[>\s]{0,20}\((?:expanded from:?|(?:ultimately )?generated from)\s{1,20}"
+    r"<?([^\s<>()@]{1,128}@[^\s<>()@]{1,255})>?\)"
 )
 _NOBODY: set[str] = set()
 # What follows a reply of a transcript and is about something else.
@@ -64,15 +77,21 @@ _NEXT_REPLY = re.compile(
     r"\n[ >\t]{0,8}(?:[245]\d\d[ -]|>>>|<<<|(?:\.\.\. )?while talking to)", re.IGNORECASE
 )
 _ALONE = re.compile(
-    r"[>\"')\] \t]{0,8}(?:$|\n|[:;,.(\[<|=-]|mailto|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d)",
+    r"[>\"')\]」』】）》〉”’» \t]{0,8}(?:$|\n|[:;,.(\[<|=：；，。、（–—-]|mailto"
+    r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d)",
     re.IGNORECASE,
 )
 
 
+_NAMED = re.compile(r"[ \t>*-]{0,24}[\"']?(?:[^\W\d_a-z][\w.'-]{0,30}[\"']? ){1,4}[\"']?[<(]{1,2}")
+_NAMED_ALONE = re.compile(
+    r"[>)]{1,2}:?[ \t]{0,8}(?:\n|$|on \d|on (?:mon|tue|wed|thu|fri|sat|sun)\b)", re.IGNORECASE
+)
+
 # Without these there is neither a reply code nor an enhanced status.
 _DIGITS = re.compile(r"[2456](?:\d\d|\.\d)")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
-_ENCLOSING = " \t\n<\"'([:=,;"
+_ENCLOSING = " \t\n<\"'([:=,;：「『【（《〈“‘«"
 _AROUND_WORDS = ".,;:!?\"'<>[]*-="
 _RETURNED_HEADER = re.compile(
     r"\n[ \t>]{0,8}(?i:received|return-path|x-received|dkim-signature|x-originating-ip"
@@ -80,12 +99,20 @@ _RETURNED_HEADER = re.compile(
 )
 
 
+# PMDF and its heirs quote the header before they say what happened: then it is put behind.
+_HEADER_FIRST = "with the following header fields:"
+_QUOTED_HEADER = re.compile(rf"(?<={_HEADER_FIRST})\n\s*\n(?:[ \t]*[^\s].*\n)+")
+
 # Whom one is told to ask: a report about them puts them at the head of a line.
-_HELPERS = frozenset(("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info"))
+_HELPERS = frozenset(
+    ("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info", "webmaster")
+)
 
 
 def split_returned(text: str) -> tuple[str, str]:
     """What the reporter wrote, and the mail it is about where that follows as text."""
+    if _HEADER_FIRST in text and (quoted := _QUOTED_HEADER.search(text)):
+        text = text[: quoted.start()] + text[quoted.end() :] + quoted.group()
     examined = text[:MAX_PROSE]
     lowered = examined.lower()
     if len(lowered) != len(examined):
@@ -102,13 +129,14 @@ def split_returned(text: str) -> tuple[str, str]:
 class Prose:
     """What a reporter wrote, and the addresses in it."""
 
-    __slots__ = ("_best", "_positions", "_told", "mentions", "text")
+    __slots__ = ("_best", "_lasts", "_positions", "_told", "mentions", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.mentions = _mentions(text)
         self._positions: list[Position] | None = None
         self._best: Position | None = None
+        self._lasts: list[int] | None = None
         self._told: dict[str, Reply] | None = None
 
     @property
@@ -121,8 +149,26 @@ class Prose:
                     _announced(self.text, mention) if position is Position.SOMEWHERE else position
                     for mention, position in zip(self.mentions, found, strict=True)
                 ]
-            self._positions = found
+            self._positions = self._enumerated(found)
         return self._positions
+
+    @property
+    def lasts(self) -> list[int]:
+        """For each mention the last one that only commas part from it."""
+        if self._lasts is None:
+            self._lasts = list(range(len(self.mentions)))
+            for index in range(len(self.mentions) - 2, -1, -1):
+                end, start = self.mentions[index].end, self.mentions[index + 1].start
+                if start - end < _MAX_AND and _AND.fullmatch(self.text, end, start):
+                    self._lasts[index] = self._lasts[index + 1]
+        return self._lasts
+
+    def _enumerated(self, positions: list[Position]) -> list[Position]:
+        """An address that only a comma parts from the one before it stands as that one does."""
+        for index, last in enumerate(self.lasts[:-1]):
+            if last > index:
+                positions[index + 1] = positions[index]
+        return positions
 
     @property
     def best(self) -> Position:
@@ -144,6 +190,8 @@ class Prose:
         if best is not Position.LEADING:
             others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
             best = max((p for _, p in others), default=Position.NONE)
+            if best is Position.SOMEWHERE:
+                others = [(m, p) for m, p in others if not _is_helper(m)] or others
             chosen = [m.address for m, p in others if p == best and best] or chosen
         return unique(chosen)[:MAX_RECIPIENTS]
 
@@ -156,8 +204,8 @@ class Prose:
         return replace(reply, text=f"{before} {reply.text}")
 
     def expanded_from(self, address: str) -> str | None:
-        """The address that was written to, where a list or an alias led to this one (Sendmail)."""
-        if "(expanded from" not in self.text:
+        """The address that was written to, where a list or an alias led to this one."""
+        if "(expanded from" not in self.text and "generated from" not in self.text:
             return None
         for mention in self.mentions:
             if mention.address == address and (
@@ -176,8 +224,10 @@ class Prose:
         for index, mention in enumerate(self.mentions):
             if mention.address != address and address_key(mention.address) != own:
                 continue
+            if others and (ahead := self._said_ahead(mention)):
+                return ahead
             start, region = self._region(index, others)
-            reply = _reply_in(region)
+            reply = _reply_in(region if region.strip() else self._words_before(mention))
             if reply is not None and reply.code is not None:
                 if reply.command is None and mention.start - mention.line > 3:
                     command = command_in(self.text[mention.line : mention.start])
@@ -210,17 +260,34 @@ class Prose:
     def _region(self, index: int, others: set[str]) -> tuple[int, str]:
         """From the address to the next recipient's line; the dialogue where a reply leads it."""
         mention = self.mentions[index]
-        stop, start = len(self.text), mention.end
-        for later in self.mentions[index + 1 :] if others else ():
+        last = self.lasts[index] if others else index
+        stop, start = len(self.text), self.mentions[last].end
+        for later in self.mentions[last + 1 :] if others else ():
             if later.line > mention.start and address_key(later.address) in others:
                 stop = later.line
                 break
-        ahead = self.text[max(mention.line, start - 340) : mention.start]
+        ahead = self.text[max(mention.line, mention.end - 340) : mention.start]
         if len(ahead) > 3 and _REPLY_AHEAD.search(ahead):
             start = self._session_start(index, others)
             if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
                 stop = following.start()
         return start, self.text[start : min(stop, start + MAX_REGION)].lstrip(" \t>\"')]:;,.")
+
+    def _said_ahead(self, mention: Mention) -> Reply | None:
+        """The reply in the lines before an address that its paragraph ends with."""
+        stop = self.text.find("\n\n", mention.end)
+        if self.text[mention.end : stop if stop >= 0 else None][:80].strip(" \t\n>)]\"'.,;"):
+            return None
+        ahead = self.text[max(0, mention.line - 1000) : mention.line].rpartition("\n\n")[2]
+        if "@" in ahead or _DIGITS.search(ahead) is None:
+            return None
+        reply = reply_from(ahead)
+        return reply if reply is not None and reply.code is not None else None
+
+    def _words_before(self, mention: Mention) -> str:
+        """What the line says in front of an address that the next recipient follows (IMail)."""
+        words = self.text[mention.line : mention.start].strip(" \t<\"'(:")
+        return "" if "@" in words else words
 
     def _session_start(self, index: int, others: set[str]) -> int:
         """Where the dialogue begins that ends with the reporter's own reply about the address."""
@@ -280,30 +347,58 @@ def _at_head(text: str, mention: Mention) -> Position:
         return Position.NONE
     prefix = text[max(line, start - 200) : start] if line < start else ""
     if prefix and prefix.strip(_BULLETS) and not _NUMBERED.search(prefix):
-        return Position.OF_REPLY if _REPLY_AHEAD.search(prefix) else Position.SOMEWHERE
+        if _REPLY_AHEAD.search(prefix):
+            return Position.OF_REPLY
+        return Position.LEADING if _is_named(text, prefix, mention) else Position.SOMEWHERE
     before = text[max(0, line - 80) : line].rstrip()
-    if before and before[-1] not in ":.-=)!*" and _is_of_somebody(before):
-        return Position.NONE
-    return Position.LEADING if _ALONE.match(text, end) else Position.ANNOUNCED
+    if before and before[-1] not in ".-=)!*":
+        others = SENDERS_WORDS if before[-1] in ":：" else OTHERS_WORDS
+        if _is_of_somebody(before, others):
+            return Position.NONE
+    if _ALONE.match(text, end):
+        return Position.LEADING
+    in_sentence = before[-1:].isalnum() and not prefix and text[line - 2 : line] != "\n\n"
+    return Position.SOMEWHERE if in_sentence or _is_helper(mention) else Position.ANNOUNCED
+
+
+def _is_named(text: str, prefix: str, mention: Mention) -> bool:
+    """Whether the line holds no more than a name and its address: `Kat Lee (kat@example.com)`."""
+    return (
+        prefix[-1] in "<([:"
+        and not _is_helper(mention)
+        and _NAMED.fullmatch(prefix) is not None
+        and _NAMED_ALONE.match(text, mention.end) is not None
+        and not _is_of_somebody(prefix)
+    )
 
 
 def _announced(text: str, mention: Mention) -> Position:
     """What the one or two words in front of an address make of it."""
     start = mention.start
-    if _is_of_somebody(text[max(mention.line, start - 200) : start]):
-        return Position.NONE
-    if mention.address.partition("@")[0].lower() in _HELPERS:
-        return Position.SOMEWHERE
     before = _bare(text[max(0, start - 80) : start])
     words = _last_words(before)
-    if words[1] in FAILED_WORDS or " ".join(words) in FAILED_PAIRS:
+    if " ".join(words) in FAILED_PAIRS:
+        return Position.ANNOUNCED
+    if _is_of_somebody(text[max(mention.line, start - 200) : start]):
+        return Position.NONE
+    label = _LABEL.fullmatch(text, mention.line, start)
+    if label and _is_of_somebody(" ".join(filter(None, label.groups()))):
+        return Position.NONE
+    if _is_helper(mention):
+        return Position.SOMEWHERE
+    if words[1] in FAILED_WORDS or (label and label.group(2).lower() in FAILED_WORDS):
         return Position.ANNOUNCED
     return Position.ANNOUNCED if before.endswith(FAILED_ENDINGS) else Position.SOMEWHERE
 
 
-def _is_of_somebody(before: str) -> bool:
-    words = _last_words(_bare(before))
-    return words[1] in OTHERS_WORDS or " ".join(words) in OTHERS_PAIRS
+def _is_helper(mention: Mention) -> bool:
+    return mention.address.partition("@")[0].lower() in _HELPERS
+
+
+def _is_of_somebody(before: str, others: frozenset[str] = OTHERS_WORDS) -> bool:
+    bare = _bare(before)
+    words = _last_words(bare)
+    return words[1] in others or " ".join(words) in OTHERS_PAIRS or bare.endswith(OTHERS_ENDINGS)
 
 
 def _bare(before: str) -> str:

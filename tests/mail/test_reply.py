@@ -28,6 +28,12 @@ from bouncer.mail.reply import MAX_TEXT_BYTES, Command, reply_from
         ("250 2.1.5 Ok", 250, "2.1.5"),
         ("605 Not delivering to previously bounced address", 605, None),
         ("620-1 Elm Street is no reply", None, None),
+        ("<<< 550 No such user <<< 554 5.0.0 Service unavailable", 550, "5.0.0"),
+        ("5.1.0 - Unknown address error 550-'No such user'", 550, "5.1.0"),
+        ("connect to mx.b.example[192.0.2.55]:587: No route to host", None, None),
+        ("Mailbox full: 550 MB used of 500 MB", None, None),
+        ("Questions: call 555-1234", None, None),
+        ("a@b.example — 550 No such user", 550, None),
     ],
 )
 def test_code_and_status_are_those_that_stand_in_the_words(
