@@ -105,6 +105,8 @@ _OF_QMAIL = (
     ("failed on DATA command", Command.DATA),
     ("failed after I sent the message", Command.DATA),
 )
+# What qmail says behind the words of a server that it names by its address.
+_GIVING_UP = " Giving up on "
 # A service that did not even try begins with a code that is none of SMTP's: Mailgun's 605.
 _CODE_OF_SERVICE = re.compile(r"(?P<code>6[0-5]\d)(?= [A-Za-z])(?P<dash>(?!))?(?P<status>(?!))?")
 # The rank of a permanent reply with an enhanced status.
@@ -144,6 +146,8 @@ def reply_from(text: str, *, host: str | None = None) -> Reply | None:
         before = words[max(0, at - _MAX_INTRODUCTION) : at]
         host = host or host_in(before)
         words = words[at:] if _is_introduction(before) else words
+        if _GIVING_UP in words and words.startswith(code):
+            words = words.partition(_GIVING_UP)[0]
         if words.endswith(")") and words.count(")") > words.count("("):
             words = words[:-1]
     if found.group("dash") is not None:
