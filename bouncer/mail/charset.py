@@ -15,6 +15,7 @@ _TEXT_CODEC = re.compile(
 # What Japanese, Korean and Chinese servers call the supersets they really write.
 _REALLY = {"gb2312": "gb18030", "gbk": "gb18030", "ks_c_5601-1987": "cp949", "euc-kr": "cp949"}
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\n]*)\?=(?:[ \t\r\n]{1,4}(?==\?))?")
+_NOT_PLAIN = re.compile(rb"[\n\x1b\x80-\xff]|=\?")
 _NOT_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 )
@@ -59,7 +60,7 @@ def unbase64(octets: bytes) -> bytes:
 
 def header_text(octets: bytes) -> str:
     """A header's value: raw UTF-8 or Latin-1, encoded words decoded, folding removed."""
-    if octets.isascii() and b"\n" not in octets and b"=?" not in octets and b"\x1b" not in octets:
+    if _NOT_PLAIN.search(octets) is None:
         return octets.decode("ascii")
     text, _ = text_from(octets, None)
     if "\n" in text:

@@ -24,15 +24,12 @@ _MARKS = {
 }
 _PRECEDENCE = {"auto_reply", "auto-reply", "autoreply"}
 _CHALLENGE_MARKS = {b"x-boxbe-cr", b"x-spamarrest", b"x-challenge", b"x-tmda-fingerprint"}
-_CHALLENGERS = {
-    "boxbe",
-    "spamarrest",
-    "bluebottle",
-    "mailinblack",
-    "choicemail",
-    "digiportal",
-    "spamfighter",
-}
+# Services of whom it is known, in the domain of the author's address.
+_CHALLENGERS = re.compile(
+    rb"@(?:[a-z0-9-]{1,63}\.){0,8}"
+    rb"(?:boxbe|spamarrest|bluebottle|mailinblack|choicemail|digiportal|spamfighter)\.",
+    re.IGNORECASE,
+)
 _UNSUBSCRIBE_SUBJECT = re.compile(
     r"\s*(?:re:\s*)?(?:list-?)?(?:unsubscribe|abmelden|désabonner|désinscription|darse de baja)"
     r"\s*[.!]?\s*$|\s*unsubscribe[:= ]\S{1,200}\s*$",
@@ -52,10 +49,9 @@ def read(message: Message) -> Report | None:
 
 def read_challenge(message: Message) -> Report | None:
     """The report of a service that is known for challenges, whatever form it gives them."""
-    domain = (message.header("from") or "").rpartition("@")[2].lower()
-    if _CHALLENGE_MARKS.isdisjoint(message.root.fields) and _CHALLENGERS.isdisjoint(
-        domain.split(".")
-    ):
+    fields = message.root.fields
+    author = fields.get(b"from")
+    if _CHALLENGE_MARKS.isdisjoint(fields) and not (author and _CHALLENGERS.search(author[0])):
         return None
     return _report(message, Format.CHALLENGE, Kind.CHALLENGE) if _is_challenge(message) else None
 
