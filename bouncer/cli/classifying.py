@@ -116,7 +116,7 @@ def _answers(sources: Iterable[str], ruleset: Ruleset) -> Iterator[Answer]:
 
 def _answer(found: Found, ruleset: Ruleset) -> Answer:
     if found.octets is None:
-        return Answer(path=found.path, error=found.error)
+        return Answer(path=_printable(found.path), error=found.error)
     arrival = Arrival(
         id=item_id("", digest_of(found.octets)),
         recipient="",
@@ -125,12 +125,17 @@ def _answer(found: Found, ruleset: Ruleset) -> Answer:
     )
     reading = read_arrival(found.octets, arrival, {}, ruleset)
     return Answer.model_construct(
-        path=found.path,
+        path=_printable(found.path),
         format=reading.format,
         events=reading.events,
         defects=reading.defects,
         error=None,
     )
+
+
+def _printable(path: str) -> str:
+    """A file's name may be no UTF-8; JSON has to be."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _sources(paths: list[str]) -> Iterator[str]:

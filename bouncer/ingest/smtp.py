@@ -189,7 +189,7 @@ class SmtpSession(SMTP):
         self._wake()
 
     def _wake(self) -> None:
-        if (waiter := self._waiter) is not None:
+        if (waiter := self._waiter) is not None and not waiter.done():
             self._waiter = None
             waiter.set_result(None)
 

@@ -45,6 +45,7 @@ _HEAD = 2048
 _FIRST_WORDS = 120
 # Subjects of persons who pass a report on, and of tickets about one.
 _PASSED_ON = ("fw:", "fwd:", "wg:", "tr:", "rv:", "转发")
+_QUOTED_AUTHOR = re.compile(r"(?mi)^[ \t>]{0,8}from[ \t]{0,4}:(.*)$")
 _TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d")
 
 
@@ -99,8 +100,6 @@ def read(message: Message) -> Report | None:
     found_by = Format.FREE_TEXT
     if not recipients and (wrapped := _wrapped(message)):
         return wrapped
-    if not recipients and (told := _told_behind(after)):
-        prose, recipients = told, told.recipients()
     if not recipients:
         recipients, kind, found_by = _last_resorts(message, prose, header.addressees, kind)
     if not recipients:
@@ -278,18 +277,11 @@ def _wrapped(message: Message) -> Report | None:
 
 
 def _behind_mark(after: str) -> str:
-    """What stands between the first sign of the returned mail and the next one."""
-    return split_returned(after.lstrip("\n").partition("\n")[2])[0] if after else ""
-
-
-def _told_behind(after: str) -> Prose | None:
-    """The report that goes on behind a sign of the returned mail: only with a server's reply."""
-    prose = Prose(_behind_mark(after))
-    if prose.best is not Position.LEADING:
-        return None
-    found = prose.recipients()
-    replies = [prose.reply_about(address, found) for address in found]
-    return prose if all(reply and reply.code for reply in replies) else None
+    """The report behind the first sign of a returned mail, where it is a daemon's passed on."""
+    author = _QUOTED_AUTHOR.search(after[:_HEAD])
+    if author is None or not DAEMONS.are_in(author.group(1).lower()):
+        return ""
+    return split_returned(after.lstrip("\n").partition("\n")[2])[0]
 
 
 def _by_flufl(octets: bytes) -> tuple[list[str], list[str]]:

@@ -38,9 +38,10 @@ class Position(IntEnum):
 
     NONE = 0
     SOMEWHERE = 1
-    ANNOUNCED = 2
-    OF_REPLY = 3
-    LEADING = 4
+    NAMED = 2
+    ANNOUNCED = 3
+    OF_REPLY = 4
+    LEADING = 5
 
 
 class Mention(NamedTuple):
@@ -64,7 +65,7 @@ _LABEL = re.compile(
 )
 _MAX_AND = 64
 _AND = re.compile(
-    r"[>\"')]{0,2}\s{0,8}(?:[,;、]|and\b|&)\s{0,8}"
+    r"[>\"')]{0,2}[ \t]{0,8}\n?[ \t]{0,8}(?:[,;、]|and\b|&)[ \t]{0,8}\n?[ \t]{0,8}"
     r"(?:[<\"'(]{0,2}|[\"']?(?:[^\W\d_a-z][\w.'-]{0,20}[\"']? ){1,3}[<(])"
 )
 _EXPANDED_FROM = re.compile(
@@ -149,6 +150,8 @@ class Prose:
                     _announced(self.text, mention) if position is Position.SOMEWHERE else position
                     for mention, position in zip(self.mentions, found, strict=True)
                 ]
+            if Position.NAMED in found and not {Position.ANNOUNCED, Position.OF_REPLY} & set(found):
+                found = [Position.LEADING if p is Position.NAMED else p for p in found]
             self._positions = self._enumerated(found)
         return self._positions
 
@@ -159,7 +162,9 @@ class Prose:
             self._lasts = list(range(len(self.mentions)))
             for index in range(len(self.mentions) - 2, -1, -1):
                 end, start = self.mentions[index].end, self.mentions[index + 1].start
-                if start - end < _MAX_AND and _AND.fullmatch(self.text, end, start):
+                if start - end >= _MAX_AND or _is_helper(self.mentions[index + 1]):
+                    continue
+                if _AND.fullmatch(self.text, end, start):
                     self._lasts[index] = self._lasts[index + 1]
         return self._lasts
 
@@ -224,7 +229,7 @@ class Prose:
         for index, mention in enumerate(self.mentions):
             if mention.address != address and address_key(mention.address) != own:
                 continue
-            if others and (ahead := self._said_ahead(mention)):
+            if others and self._replies_lead and (ahead := self._said_ahead(mention)):
                 return ahead
             start, region = self._region(index, others)
             reply = _reply_in(region if region.strip() else self._words_before(mention))
@@ -272,6 +277,11 @@ class Prose:
             if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
                 stop = following.start()
         return start, self.text[start : min(stop, start + MAX_REGION)].lstrip(" \t>\"')]:;,.")
+
+    @property
+    def _replies_lead(self) -> bool:
+        """Whether the report puts the reply before each address: the first one tells."""
+        return self._said_ahead(self.mentions[0]) is not None
 
     def _said_ahead(self, mention: Mention) -> Reply | None:
         """The reply in the lines before an address that its paragraph ends with."""
@@ -349,7 +359,9 @@ def _at_head(text: str, mention: Mention) -> Position:
     if prefix and prefix.strip(_BULLETS) and not _NUMBERED.search(prefix):
         if _REPLY_AHEAD.search(prefix):
             return Position.OF_REPLY
-        return Position.LEADING if _is_named(text, prefix, mention) else Position.SOMEWHERE
+        if prefix.split() == ["generated", "by"]:  # Exim, of what a forward file led to
+            return Position.LEADING
+        return Position.NAMED if _is_named(text, prefix, mention) else Position.SOMEWHERE
     before = text[max(0, line - 80) : line].rstrip()
     if before and before[-1] not in ".-=)!*":
         others = SENDERS_WORDS if before[-1] in ":：" else OTHERS_WORDS

@@ -77,8 +77,8 @@ class Database(ABC):
         self._waiting[job] = None
         if self._alarm is None:
             self._alarm = self._loop.call_at(deadline, self._end_waiting)
-        self._submit(job)
         try:
+            self._submit(job)
             result: R = await job.future
             return result
         finally:

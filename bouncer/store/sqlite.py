@@ -22,7 +22,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engi
 from sqlalchemy.pool import Pool
 
 from bouncer.errors import ConfigurationError, StoreUnavailable
-from bouncer.store.checkpoints import Checkpoints
+from bouncer.store.checkpoints import MAX_LOG_BYTES, Checkpoints
 from bouncer.store.database import MAX_BATCH, Database, Job, deliver, fault_of, settle
 
 R = TypeVar("R")
@@ -33,7 +33,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
     "PRAGMA wal_autocheckpoint = 0",  # checkpoints.py does it
-    "PRAGMA journal_size_limit = 67108864",
+    f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}",
     "PRAGMA cache_size = -16384",  # KiB
 )
 
@@ -53,7 +53,7 @@ class Sqlite(Database):
             target=self._write_batches, name="store-writer", daemon=True
         )
         self._writer: Connection | None = None
-        self._checkpoints = Checkpoints(self._bare_connection)
+        self._checkpoints = Checkpoints(path, self._bare_connection)
         self._writing = self._engine(NullPool)
         self._reading = self._engine(QueuePool, pool_size=_READERS, pool_reset_on_return=None)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
@@ -65,6 +65,7 @@ class Sqlite(Database):
             await asyncio.to_thread(self._prepare, prepare)
         except (sqlite3.Error, OSError) as error:
             raise fault_of(error) from error
+        self._checkpoints.start()
         self._thread.start()
 
     async def close(self) -> None:
@@ -75,7 +76,7 @@ class Sqlite(Database):
         self._jobs.put(None)
         if self._thread.ident is not None:
             await asyncio.to_thread(self._thread.join, self._timeout)
-            await asyncio.to_thread(self._checkpoints.close)
+            await asyncio.to_thread(self._checkpoints.close, self._timeout)
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._reading.dispose()
         self._writing.dispose()

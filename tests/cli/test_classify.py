@@ -77,6 +77,12 @@ def test_one_message_with_a_separator_is_no_mbox(tmp_path: Path) -> None:
     assert answer["path"].endswith("/one")
 
 
+def test_a_name_that_is_no_utf8_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/n\xff.eml")).write_bytes(EXAMPLE)
+    (answer,) = classify(tmp_path)
+    assert answer["path"] == f"{tmp_path}/n\ufffd.eml"
+
+
 def test_standard_input_is_a_dash() -> None:
     (answer,) = classify("-", stdin=EXAMPLE)
     assert (answer["path"], answer["format"]) == ("-", "dsn")

@@ -30,6 +30,17 @@ async def test_the_log_does_not_grow_with_what_is_stored(tmp_path: Path) -> None
     assert not (tmp_path / "bouncer.db-wal").exists()
 
 
+async def test_the_log_of_few_large_messages_is_bounded_too(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path / 'bouncer.db'}")
+    try:
+        for n in range(60):
+            await store.inbox.receive([received(b"%d " % n + bytes(5 * _MIB))])
+        log = (tmp_path / "bouncer.db-wal").stat().st_size
+    finally:
+        await store.close()
+    assert log < 160 * _MIB
+
+
 def test_commits_go_on_while_the_log_is_copied(tmp_path: Path) -> None:
     path, held = tmp_path / "some.db", threading.Event()
     writer = _database(path)
@@ -38,11 +49,12 @@ def test_commits_go_on_while_the_log_is_copied(tmp_path: Path) -> None:
         assert held.wait(10)
         return _connection(path)
 
-    checkpoints = Checkpoints(connect)
+    checkpoints = Checkpoints(path, connect)
+    checkpoints.start()
     sizes = [_size_after(1000, writer, checkpoints) for _ in range(4)]
     assert sizes == sorted(set(sizes))  # nothing is copied yet, and nobody waits for it
     held.set()
-    checkpoints.close()
+    checkpoints.close(10)
     checkpoints.after_commit(writer)
     assert _size_after(100, writer, checkpoints) == sizes[-1]  # written from its start again
     writer.close()
@@ -54,14 +66,15 @@ def test_a_failed_copy_is_said_and_made_up_for(
     path = tmp_path / "some.db"
     writer = _database(path)
     ways = [_connection, _closed]
-    checkpoints = Checkpoints(lambda: ways.pop()(path))
+    checkpoints = Checkpoints(path, lambda: ways.pop()(path))
+    checkpoints.start()
     with caplog.at_level(logging.WARNING):
         while not caplog.records:
             _size_after(1000, writer, checkpoints)
     assert "was not copied" in caplog.text
     while ways:
         _size_after(1000, writer, checkpoints)
-    checkpoints.close()
+    checkpoints.close(10)
     writer.close()
 
 
