@@ -17,9 +17,9 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-# When a checkpoint is due: rows changed since the last (with small mail 5 to 20 MiB of log), or
+# When a checkpoint is due: rows changed since the last (with small mail 25 MiB of log), or
 # octets of log, which is cut to this length when it is written from its start again.
-_ROWS = 1500
+_ROWS = 4000
 MAX_LOG_BYTES = 64 * 2**20
 _COPY = "PRAGMA wal_checkpoint(PASSIVE)"  # which waits for nobody and makes nobody wait
 

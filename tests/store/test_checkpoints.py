@@ -25,8 +25,8 @@ async def test_the_log_does_not_grow_with_what_is_stored(tmp_path: Path) -> None
         log = (tmp_path / "bouncer.db-wal").stat().st_size
     finally:
         await store.close()
-    assert stored > 18 * _MIB
-    assert log < 40 * _MIB
+    assert stored > 6 * _MIB  # nothing, were it never copied
+    assert log < 64 * _MIB
     assert not (tmp_path / "bouncer.db-wal").exists()
 
 
@@ -51,7 +51,7 @@ def test_commits_go_on_while_the_log_is_copied(tmp_path: Path) -> None:
 
     checkpoints = Checkpoints(path, connect)
     checkpoints.start()
-    sizes = [_size_after(1000, writer, checkpoints) for _ in range(4)]
+    sizes = [_size_after(2500, writer, checkpoints) for _ in range(4)]
     assert sizes == sorted(set(sizes))  # nothing is copied yet, and nobody waits for it
     held.set()
     checkpoints.close(10)
@@ -70,10 +70,10 @@ def test_a_failed_copy_is_said_and_made_up_for(
     checkpoints.start()
     with caplog.at_level(logging.WARNING):
         while not caplog.records:
-            _size_after(1000, writer, checkpoints)
+            _size_after(2500, writer, checkpoints)
     assert "was not copied" in caplog.text
     while ways:
-        _size_after(1000, writer, checkpoints)
+        _size_after(2500, writer, checkpoints)
     checkpoints.close(10)
     writer.close()
 
