@@ -24,7 +24,7 @@ def masked(address: str) -> str:
 # Letters of other scripts, not their spaces, brackets and colons: `收件人：user@example.com`.
 _LETTERS = (
     r"\u00aa\u00b5\u00ba\u00c0-\u0588\u0591-\u060b\u0610-\u061a\u0620-\u06d3\u06d5-\u0963\u0966-\u1fff\u2c00-\u2fef\u3005-\u3007\u3021-\u3029\u3031-\u30fa\u30fc-\ud7ff"
-    r"\uf900-\ufdff\ufe20-\ufefe\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uffdc"
+    r"\ud800-\udfff\ufffd\uf900-\ufdff\ufe20-\ufefe\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uffdc"
     r"\U00010000-\U0010ffff"
 )
 _ATEXT = rf"A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.{_LETTERS}-"
