@@ -27,10 +27,11 @@ class Tally(Collector):
     of a `Counter` do.
     """
 
-    def __init__(self, name: str, help_: str, *labels: str) -> None:
+    def __init__(self, name: str, help_: str, *labels: str, registry: CollectorRegistry) -> None:
         self._name = f"bouncer_{name}".removesuffix("_total")
         self._help, self._labelnames = help_, labels
         self.counts: collections.Counter[tuple[str, ...]] = collections.Counter()
+        registry.register(self)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(self._name, self._help, labels=self._labelnames)
@@ -64,8 +65,9 @@ class Metrics:
         self.smtp_connections = counter(
             "smtp_connections_total", "SMTP connections, by how they ended", "outcome"
         )
-        self.smtp_replies = Tally("smtp_replies_total", "SMTP replies given", "command", "code")
-        registry.register(self.smtp_replies)
+        self.smtp_replies = Tally(
+            "smtp_replies_total", "SMTP replies given", "command", "code", registry=registry
+        )
         self.messages_received = counter(
             "messages_received_total", "Messages stored, by door", "source"
         )

@@ -159,9 +159,8 @@ class SmtpSession(SMTP):
         if self._over:
             return
         self._buffer += data
-        if (waiter := self._waiter) is not None and not self._choked:
-            self._waiter = None
-            waiter.set_result(None)
+        if self._waiter is not None and not self._choked:
+            self._wake()
         elif len(self._buffer) > _BACKLOG and not self._reading_paused:
             self._reading_paused = True
             self._connected().pause_reading()
@@ -384,10 +383,10 @@ class SmtpSession(SMTP):
         if isinstance(path, PathFault):
             self._refuse("501 5.1.7 That is no address")
             return
-        parameters = read_parameters(path.parameters) if path.parameters else {}
+        parameters = read_parameters(path.parameters)
         if parameters is None:
             self._refuse("501 5.5.4 Parameters cannot be read")
-        elif parameters and (fault := self._parameter_fault(parameters)):
+        elif fault := self._parameter_fault(parameters):
             self._refuse(fault)
         elif not path.address.isascii() and "SMTPUTF8" not in parameters:
             self._refuse("553 5.6.7 That address needs SMTPUTF8")
@@ -400,7 +399,7 @@ class SmtpSession(SMTP):
             self._say("250 2.1.0 Ok")
 
     def _parameter_fault(self, parameters: dict[str, str | None]) -> str | None:
-        if not self.session.extended_smtp:
+        if parameters and not self.session.extended_smtp:
             return _PARAMETERS
         for name, value in parameters.items():
             match name:
@@ -690,11 +689,11 @@ class SmtpSession(SMTP):
         if self._reading_paused:
             self._reading_paused = False
             self._connected().resume_reading()
-        self._waiter = waiter = self.loop.create_future()
-        await waiter
-        while self._choked and not self._over:
+        while True:
             self._waiter = waiter = self.loop.create_future()
             await waiter
+            if self._over or not self._choked:
+                return
 
     def _refuse(self, reply: str) -> None:
         """Replies with an error, unless it is one too many."""
