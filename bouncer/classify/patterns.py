@@ -94,9 +94,11 @@ class _Alternative:
 
     __slots__ = ("_is_literal", "_matcher", "_pattern", "also_needs", "position")
 
-    def __init__(self, position: int, pattern: str, *, is_literal: bool) -> None:
+    def __init__(
+        self, position: int, pattern: str, also_needs: list[frozenset[int]], *, is_literal: bool
+    ) -> None:
         self.position = position
-        self.also_needs: tuple[frozenset[int], ...] = ()  # of each of these literals one
+        self.also_needs = also_needs  # of each of these literals one
         self._is_literal = is_literal
         self._pattern = pattern
         self._matcher: re2.Set | None = None
@@ -120,16 +122,14 @@ class _Index:
         numbers: dict[str, int] = {}
         for position, pattern in enumerate(patterns):
             for text, literals in alternatives_of(pattern):
-                alternative = _Alternative(position, text, is_literal=literals.suffice)
-                first, *others = [
-                    self._numbered(clause, numbers) for clause in literals.clauses
-                ] or [frozenset[int]()]
-                alternative.also_needs = tuple(others)
-                for literal in first:
+                needs = [self._numbered(clause, numbers) for clause in literals.clauses]
+                for literal in needs[0] if needs else ():
                     self._needing[literal].append(len(self._alternatives))
-                if not first:
+                if not needs:
                     self._always.append(len(self._alternatives))
-                self._alternatives.append(alternative)
+                self._alternatives.append(
+                    _Alternative(position, text, needs[1:], is_literal=literals.suffice)
+                )
         self._literals = AhoCorasick(list(numbers)) if numbers else None
 
     def _numbered(self, clause: Clause, numbers: dict[str, int]) -> frozenset[int]:
