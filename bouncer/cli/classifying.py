@@ -116,7 +116,7 @@ def _answers(sources: Iterable[str], ruleset: Ruleset) -> Iterator[Answer]:
 
 def _answer(found: Found, ruleset: Ruleset) -> Answer:
     if found.octets is None:
-        return Answer(path=_printable(found.path), error=found.error)
+        return Answer(path=found.path, error=found.error)
     arrival = Arrival(
         id=item_id("", digest_of(found.octets)),
         recipient="",
@@ -125,7 +125,7 @@ def _answer(found: Found, ruleset: Ruleset) -> Answer:
     )
     reading = read_arrival(found.octets, arrival, {}, ruleset)
     return Answer.model_construct(
-        path=_printable(found.path),
+        path=found.path,
         format=reading.format,
         events=reading.events,
         defects=reading.defects,
@@ -171,17 +171,18 @@ def _is_special(path: str) -> bool:
 
 
 def _messages(path: str) -> Iterator[Found]:
+    shown = _printable(path)
     try:
         octets, modified = _contents(path)
     except OSError as error:
-        yield Found(path, None, now(), error.strerror)
+        yield Found(shown, None, now(), error.strerror)
         return
     parts = [octets] if path.lower().endswith(_SINGLE) else _mbox(octets)
     if len(parts) < 2:
-        yield Found(path, octets, modified)
+        yield Found(shown, octets, modified)
         return
     for number, part in enumerate(parts, start=1):
-        yield Found(f"{path}#{number}", part, modified)
+        yield Found(f"{shown}#{number}", part, modified)
 
 
 def _contents(path: str) -> tuple[bytes, datetime]:
