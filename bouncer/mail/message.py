@@ -184,6 +184,12 @@ class Message:
         """All headers of this name, decoded."""
         return [header_text(value) for value in self.root.fields.get(name.encode(), ())]
 
+    @property
+    def is_of_list(self) -> bool:
+        """Whether a mailing list sent it, or put its headers on."""
+        fields = self.root.fields
+        return b"list-id" in fields or b"list-unsubscribe" in fields or b"x-mailing-list" in fields
+
     def part(self, *types: str) -> Part | None:
         """The first part of one of these types."""
         for part in self.parts:
@@ -405,12 +411,6 @@ def _charset_of(content_type: bytes) -> str | None:
 
 def parameter(value: bytes, name: bytes) -> bytes | None:
     """A parameter of a Content-Type (RFC 2045, and 2231 in the forms that are met)."""
-    quoted = value.find(name + b'="')
-    if quoted > 0:
-        begin = quoted + len(name) + 2
-        end = value.find(b'"', begin, begin + 201)
-        if end > begin and b"\n" not in value[begin:end] and value[quoted - 1] in b" ;\t\n":
-            return value[begin:end]
     at = value.lower().find(name)
     found = _PARAMETER[name].search(value, at) if at >= 0 else None
     if found is None:

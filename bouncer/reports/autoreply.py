@@ -95,7 +95,7 @@ def _is_auto_reply(message: Message) -> bool:
     if submitted in ("auto-replied", "auto-reply", "vacation"):
         return True
     subject = (message.header("subject") or "").lower()
-    if b"list-id" in fields or b"list-unsubscribe" in fields or b"x-mailing-list" in fields:
+    if message.is_of_list:
         return False
     # Exchange calls its out-of-office replies auto-generated.
     if AUTOMATIC_SUBJECTS.are_in(subject):

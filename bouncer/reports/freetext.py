@@ -31,6 +31,7 @@ from bouncer.reports.phrases import (
     FAILURES,
     GIVEN_UP,
     MACHINES,
+    PASSED_ON,
     STILL_TRYING,
 )
 from bouncer.reports.prose import MAX_RECIPIENTS, Position, Prose, split_returned
@@ -43,9 +44,8 @@ MAX_FLUFL = 32 * 1024
 MAX_FLUFL_PARTS = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
-# Subjects of persons who pass a report on, and of tickets about one.
-_PASSED_ON = ("fw:", "fwd:", "wg:", "tr:", "rv:", "转发")
 _QUOTED_AUTHOR = re.compile(r"(?mi)^[ \t>]{0,8}from[ \t]{0,4}:(.*)$")
+# A ticket about a bounce.
 _TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d")
 
 
@@ -92,7 +92,7 @@ def read(message: Message) -> Report | None:
         before = _behind_mark(after)
     signs.read_words(before)
     if not failed and not signs.tell_failure():
-        return _wrapped(message) if signs.subject_failed and not signs.is_of_list() else None
+        return _wrapped(message) if signs.subject_failed and not message.is_of_list else None
     prose = Prose(before)
     kind = signs.kind()
     recipients = failed or _recipients(message, prose, signs)
@@ -188,7 +188,8 @@ class _Signs:
                 return False
             if CHALLENGES.are_in(self._words) if self.null_sender else self._asks():
                 return False
-            if self.is_of_list() and not _says_failure(self._words[:_FIRST_WORDS]):
+            # List mail about bounces is no bounce; one that a gateway gave such headers may be.
+            if self._message.is_of_list and not _says_failure(self._words[:_FIRST_WORDS]):
                 return False
         if _says_failure(self._words):
             return self.daemon or self.subject_failed or self.null_sender
@@ -211,7 +212,7 @@ class _Signs:
 
     def _asks(self) -> bool:
         """Whether a person answers or asks: no program that reports a failure does."""
-        if self.subject.startswith(_PASSED_ON):
+        if self.subject.startswith(PASSED_ON):
             return not DAEMONS.are_in(self._words)
         return (
             self.subject.startswith(ANSWERS)
@@ -219,11 +220,6 @@ class _Signs:
             or "? " in self._words
             or _TICKET.match(self.subject) is not None
         )
-
-    def is_of_list(self) -> bool:
-        """List mail about bounces is no bounce; one that a gateway gave a list's headers may be."""
-        fields = self._message.root.fields
-        return b"list-id" in fields or b"list-unsubscribe" in fields or b"x-mailing-list" in fields
 
 
 def _says_failure(words: str) -> bool:
@@ -249,7 +245,7 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
     if prose.best < Position.OF_REPLY and not (signs.machine or signs.subject_failed):
         # Who has left a place or moved names the one to write to.
         return []
-    certain = prose.best is Position.LEADING or not signs.is_of_list()
+    certain = prose.best is Position.LEADING or not message.is_of_list
     if (is_ours or not certain) and not (signs.daemon or signs.null_sender):
         return []
     return found

@@ -99,7 +99,8 @@ MACHINES = Phrases("""
     server
 """)
 
-# How the subject of an answer begins.
+# How the subject begins of a report that a person passes on, and of an answer.
+PASSED_ON = ("fw:", "fwd:", "wg:", "tr:", "rv:", "转发")
 ANSWERS = ("re:", "aw:", "sv:", "回复", "答复")
 
 # That a mail did not arrive: words no other mail is likely to have.

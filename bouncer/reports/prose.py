@@ -130,7 +130,7 @@ def split_returned(text: str) -> tuple[str, str]:
 class Prose:
     """What a reporter wrote, and the addresses in it."""
 
-    __slots__ = ("_best", "_lasts", "_positions", "_told", "mentions", "text")
+    __slots__ = ("_best", "_lasts", "_leads", "_positions", "_told", "mentions", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -138,6 +138,7 @@ class Prose:
         self._positions: list[Position] | None = None
         self._best: Position | None = None
         self._lasts: list[int] | None = None
+        self._leads: bool | None = None
         self._told: dict[str, Reply] | None = None
 
     @property
@@ -281,12 +282,14 @@ class Prose:
     @property
     def _replies_lead(self) -> bool:
         """Whether the report puts the reply before each address: the first one tells."""
-        return self._said_ahead(self.mentions[0]) is not None
+        if self._leads is None:
+            self._leads = self._said_ahead(self.mentions[0]) is not None
+        return self._leads
 
     def _said_ahead(self, mention: Mention) -> Reply | None:
         """The reply in the lines before an address that its paragraph ends with."""
-        stop = self.text.find("\n\n", mention.end)
-        if self.text[mention.end : stop if stop >= 0 else None][:80].strip(" \t\n>)]\"'.,;"):
+        behind = self.text[mention.end : mention.end + 82].partition("\n\n")[0][:80]
+        if behind.strip(" \t\n>)]\"'.,;"):
             return None
         ahead = self.text[max(0, mention.line - 1000) : mention.line].rpartition("\n\n")[2]
         if "@" in ahead or _DIGITS.search(ahead) is None:
