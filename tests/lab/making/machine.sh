@@ -10,11 +10,11 @@ exec unshare --mount --net --uts --pid --fork bash -s <<'INSIDE'
 set -e
 mount --make-rprivate /
 box=$(mktemp -d) && mount -t tmpfs -o mode=755 tmpfs $box
-mkdir $box/upper $box/work $box/root
-mount -t overlay overlay -o lowerdir=/,upperdir=$box/upper,workdir=$box/work $box/root
-mount -t proc proc $box/root/proc
-mount --rbind /dev $box/root/dev
-mount --bind "$out" $box/root/mnt
+mkdir $box/upper $box/work $box/merged
+mount -t overlay overlay -o lowerdir=/,upperdir=$box/upper,workdir=$box/work $box/merged
+mount -t proc proc $box/merged/proc
+mount --rbind /dev $box/merged/dev
+mount --bind "$out" $box/merged/mnt
 hostname mx.sender.example
-exec chroot $box/root bash -c '. "$kit/network.sh"; . "$kit/$server.sh"'
+exec chroot $box/merged bash -c '. "$kit/network.sh"; . "$kit/$server.sh"'
 INSIDE
