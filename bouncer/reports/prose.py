@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bouncer.mail.address import address_key, clean, spans_in, trimmed, unique
 from bouncer.mail.reply import Reply, command_in, host_in, one_line, reply_from
-from bouncer.reports.phrases import (
+from bouncer.reports.landmarks import (
     FAILED_ENDINGS,
     FAILED_PAIRS,
     FAILED_WORDS,

@@ -8,9 +8,9 @@ import pytest
 
 from bouncer.reports import freetext
 from bouncer.reports.freetext import DIALECTS, Dialect
-from bouncer.reports.phrases import Phrases
 from bouncer.reports.read import read
 from bouncer.reports.report import Format
+from bouncer.reports.search import Phrases
 from tests.reports.described import described
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")

@@ -1,0 +1,344 @@
+"""Where things stand in a report for people: the returned mail, the address, the reason.
+
+Data, as phrases.py is: one phrase a line, in lower case, in the languages that servers use.
+"""
+
+from bouncer.reports.search import Phrases, phrases
+
+# Where a report ends and the mail it is about begins.
+RETURNED = Phrases("""
+    below this line is a copy
+    below the next line is a copy
+    this is a copy of
+    here is a copy of
+    here is the first part
+    below is a copy of
+    included is a copy of
+    enclosed is a copy of
+    following is a copy of
+    copy of the original
+    original message follows
+    original message as received
+    original message headers
+    original message header
+    original message info
+    original message text
+    original message:
+    original message -
+    original message =
+    original message ===
+    original mail follows
+    original mail as follows
+    original mail info
+    original email follows
+    header of the original message
+    headers of the original message
+    header of your message
+    headers of your message
+    text of your message
+    beginning of your message
+    top 20 lines
+    unsent message
+    message header follow
+    message headers follow
+    message text follow
+    message body follow
+    start of returned
+    returned message follows
+    returned message -
+    returned mail -
+    returned mail follows
+    undelivered message -
+    rejected message -
+    returned message is below
+    forwarded message -
+    lines of your original
+    lines of the original
+    lines of the message
+    old message:
+    summary of the undelivered
+    rejected message follows
+    rejected message is attached
+    mensaje original
+    message d'origine
+    message original
+    messaggio originale
+    ursprüngliche nachricht
+    mensagem original
+    исходное сообщение
+    исходное письмо
+    ниже этой линии
+    копия сообщения
+    oryginalna wiadomość
+    kopia twojej wiadomości
+    附件中的内容是原信
+    附件是您所发送
+    原始邮件
+    原邮件内容
+    原邮件如下
+    원본 메시지
+    원본메일
+    원본 메일
+    text of mail follows
+    en-têtes du message
+    intestazioni originali
+    encabezados de mensaje
+    kopia wiadomości
+    以下是原邮件
+    原信内容
+""")
+
+# Fields that no report has in its text: where they stand the returned mail begins.
+RETURNED_FIELDS = Phrases("""
+    received
+    message-id
+    return-path
+    mime-version
+    delivered-to
+    dkim-signature
+    domainkey-signature
+    arc-seal
+    x-google-
+    x-originating-ip
+""")
+
+# What stands in front of an address: of the one that failed, or of somebody else.
+FAILED_WORDS = frozenset(
+    phrases("""
+    to
+    recipient
+    recipients
+    recipient(s)
+    address
+    addresses
+    addressed
+    rcpt
+    user
+    users
+    account
+    mailbox
+    inbox
+    attempts
+    size
+    full
+    failed
+    rejected
+    invalid
+    unknown
+    bad
+    intended
+    destination
+    host
+    userid
+    id
+    forward-path
+    envelope-to
+    original-recipient
+    final-recipient
+    destinataire
+    destinataires
+    destinatario
+    destinatarios
+    destinatari
+    empfänger
+    adressat
+    adres
+    adresat
+    получатель
+    получателю
+    адрес
+    адресат
+    адресу
+    ontvanger
+    mottagare
+    수신자
+    an
+    pour
+    para
+    per
+    für
+    do
+    bounced
+    undelivered
+    adresse
+    boîte
+    buzón
+    casella
+    postfach
+    для
+    ящик
+""")
+)
+FAILED_PAIRS = frozenset(
+    phrases("""
+    gateway for
+    message for
+    mail for
+    delivery for
+    address is
+    recipient is
+    generated from
+    expanded from
+    (expanded from
+    delivered to
+    delivery to
+    deliver to
+    mailbox of
+    account of
+    buzón de
+    boîte de
+    adresse de
+    casella di
+    postfach von
+    recipient was
+    address was
+""")
+)
+FAILED_ENDINGS = (
+    "收件人",
+    "地址",
+    "宛先",
+    "あて先",
+    "수신자",
+    "받는사람",
+    "받는 사람",
+    "收件者",
+    "アドレス",
+    "受信者",
+    "送信先",
+    "到",
+    "给",
+)
+OTHERS_WORDS = frozenset(
+    phrases("""
+    contact
+    from
+    by
+    write
+    postmaster
+    administrator
+    abuse
+    help
+    helpdesk
+    support
+    e-mail
+    email
+    mail
+    return-path
+    reply-to
+    sender
+    envelope-from
+    cc
+    bcc
+    author
+    subject
+    von
+    de
+    от
+    od
+    hello
+    hallo
+    dear
+    hi
+    hola
+    list
+    at
+    notify
+    contacting
+    inform
+    ask
+    questions
+    fragen
+    kontakt
+    contactez
+    contacter
+    contacto
+    contactar
+    contattare
+    contatto
+    assistance
+    ayuda
+    aide
+    hilfe
+""")
+)
+# Where the sender's address stands on the next line: `Sender Address:`.
+SENDERS_WORDS = frozenset(
+    phrases("""
+    from
+    sender
+    reply-to
+    return-path
+    envelope-from
+    von
+    absender
+    expéditeur
+    remitente
+    remetente
+    mittente
+    afzender
+    отправитель
+""")
+)
+OTHERS_ENDINGS = (
+    "发件人",
+    "寄件人",
+    "寄件者",
+    "差出人",
+    "送信者",
+    "보낸사람",
+    "보내는사람",
+    "발신자",
+)
+OTHERS_PAIRS = frozenset(
+    phrases("""
+    reply to
+    write to
+    forward to
+    complain to
+    report to
+    questions to
+    subscribed to
+    sender address
+    original sender
+    wrote to
+    administrator is
+    administrator at
+    sich an
+    respond to
+""")
+)
+
+# What may follow the address and gives no reason.
+NO_REASONS = phrases("""
+    please
+    if you
+    unable to deliver
+    (and other
+    ---
+    ===
+    reporting-mta
+    i'm not going
+    additional information
+    original message
+    for further
+    the message
+    your message
+    this message
+    this is a permanent
+    no further
+    delivery attempts
+    couldn't be delivered.
+    could not be delivered.
+    ___
+    --
+    this e-mail
+    this email
+""")
+
+# Reasons that stand before the addresses they are about, as they are written (KDDI's notices).
+REASONS_BEFORE = (
+    "The user(s) account is disabled.",
+    "The user(s) account is temporarily limited.",
+    "The user(s) account is temporarily over quota.",
+)
