@@ -88,7 +88,7 @@ def test_our_rules_are_found_as_re2_finds_them() -> None:
         assert list(found.matching(text)) == expected, text
 
 
-def test_most_of_our_patterns_say_what_they_need() -> None:
+def test_every_pattern_of_ours_says_what_it_needs() -> None:
     parts = [p for r in rules.load().rules if r.pattern for p in alternatives_of(r.pattern)]
     assert [text for text, literals in parts if not literals.clauses] == []
 
