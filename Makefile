@@ -13,6 +13,9 @@ BIN := .venv/bin
 # pip works on another environment, so neither ensurepip nor leave to change the system is needed.
 PIP = $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q
 
+# The tests start bouncer hundreds of times: what is compiled once is not compiled again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test faults check lint format docs lock clean
 .DELETE_ON_ERROR:
 

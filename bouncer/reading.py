@@ -104,8 +104,9 @@ def sending_domain_of(
         if from_domain in candidates:
             return from_domain
         return candidates[0] if len(candidates) == 1 else None
-    known = {domain for candidates in domains.values() for domain in candidates}
-    return from_domain if not envelope_recipient and from_domain in known else None
+    if envelope_recipient or not any(from_domain in ours for ours in domains.values()):
+        return None
+    return from_domain
 
 
 def _event(

@@ -93,9 +93,9 @@ def _recipients(fields: Fields, header: ReturnedHeader) -> list[str]:
 def _outlook(message: Message) -> Report | None:
     """Microsoft's junk reporting: the mail itself, with the recipient in a header of theirs."""
     part = message.returned()
-    if part is None or b"X-HmXmrOriginalRecipient" not in message.octets:
+    if part is None or b"X-HmXmrOriginalRecipient" not in (block := part.header_block()):
         return None
-    header = ReturnedHeader(part.header_block())
+    header = ReturnedHeader(block)
     original = header.value(b"x-hmxmroriginalrecipient")
     if original is None:
         return None
