@@ -7,10 +7,17 @@ program sends of its own accord (`auto-generated`: lists, cron, machine reports)
 import re
 
 from bouncer.mail.address import addresses_in, clean
+from bouncer.mail.html import text_from_html
 from bouncer.mail.message import Message
-from bouncer.reports.phrases import AUTOMATIC_SUBJECTS, AWAY_SUBJECTS, CHALLENGES
+from bouncer.reports.phrases import (
+    AUTOMATIC_SUBJECTS,
+    AWAY_SUBJECTS,
+    CERTAIN_CHALLENGES,
+    CHALLENGES,
+)
 from bouncer.reports.prose import split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
+from bouncer.reports.search import Phrases
 
 _MARKS = {
     b"x-autoreply",
@@ -31,7 +38,8 @@ _CHALLENGERS = re.compile(
     re.IGNORECASE,
 )
 _UNSUBSCRIBE_SUBJECT = re.compile(
-    r"\s*(?:re:\s*)?(?:list-?)?(?:unsubscribe|abmelden|désabonner|désinscription|darse de baja)"
+    r"\s*(?:re:\s*)?(?:please\s+)?(?:(?:list-?)?unsubscribe(?:\s+me)?|remove(?:\s+me)?|opt[ -]?out"
+    r"|abmelden|abbestellen|désabonner|désinscription|darse de baja|wypisz mnie|отписаться)"
     r"\s*[.!]?\s*$|\s*unsubscribe[:= ]\S{1,200}\s*$",
     re.IGNORECASE,
 )
@@ -40,11 +48,11 @@ _IDS = re.compile(r"<([^<>\s]{3,900})>")
 
 def read(message: Message) -> Report | None:
     """The report of an auto-reply."""
-    if not _is_auto_reply(message):
-        return None
-    if _is_challenge(message):
+    answers = _is_auto_reply(message)
+    signs = CHALLENGES if answers or _is_of_program(message) else CERTAIN_CHALLENGES
+    if _is_challenge(message, signs) and not message.is_of_list:
         return _report(message, Format.CHALLENGE, Kind.CHALLENGE)
-    return _report(message, Format.AUTO_REPLY, Kind.AUTO_REPLY)
+    return _report(message, Format.AUTO_REPLY, Kind.AUTO_REPLY) if answers else None
 
 
 def read_challenge(message: Message) -> Report | None:
@@ -53,7 +61,9 @@ def read_challenge(message: Message) -> Report | None:
     author = fields.get(b"from")
     if _CHALLENGE_MARKS.isdisjoint(fields) and not (author and _CHALLENGERS.search(author[0])):
         return None
-    return _report(message, Format.CHALLENGE, Kind.CHALLENGE) if _is_challenge(message) else None
+    if not _is_challenge(message, CHALLENGES):
+        return None
+    return _report(message, Format.CHALLENGE, Kind.CHALLENGE)
 
 
 def read_unsubscribe(message: Message) -> Report | None:
@@ -101,7 +111,7 @@ def _is_auto_reply(message: Message) -> bool:
     if AUTOMATIC_SUBJECTS.are_in(subject):
         return True
     if submitted == "auto-generated":
-        return False
+        return _null_sender(message) and AWAY_SUBJECTS.are_in(subject)
     if (message.header("precedence") or "").strip().lower() in _PRECEDENCE:
         return True
     if (message.header("x-apple-action") or "").strip().upper() == "VACATION":
@@ -113,9 +123,16 @@ def _is_auto_reply(message: Message) -> bool:
     return answers and AWAY_SUBJECTS.are_in(subject)
 
 
-def _is_challenge(message: Message) -> bool:
+def _is_of_program(message: Message) -> bool:
+    """Whether the header says that no person sent it, or that nobody need answer."""
+    precedence = (message.header("precedence") or "").strip().lower()
+    return _null_sender(message) or precedence in ("junk", "bulk")
+
+
+def _is_challenge(message: Message, signs: Phrases) -> bool:
     for part in message.texts():
-        before, _ = split_returned(part.head)
-        if CHALLENGES.are_in(" ".join(before[:8192].split()).lower()):
+        text = text_from_html(part.head) if part.type == "text/html" else part.head
+        before, _ = split_returned(text)
+        if signs.are_in(" ".join(before[:8192].split()).lower()):
             return True
-    return CHALLENGES.are_in((message.header("subject") or "").lower())
+    return signs.are_in((message.header("subject") or "").lower())

@@ -18,6 +18,7 @@ from bouncer.mail.message import MAX_DEPTH, Message
 from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
 from bouncer.reports.about import returned_header
+from bouncer.reports.landmarks import QUOTING
 from bouncer.reports.phrases import (
     ANSWERS,
     AUTOMATIC_SUBJECTS,
@@ -42,11 +43,16 @@ logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
 
 MAX_FLUFL = 32 * 1024
 MAX_FLUFL_PARTS = 100
+MAX_WRAPPED = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
 _QUOTED_AUTHOR = re.compile(r"(?mi)^[ \t>]{0,8}from[ \t]{0,4}:(.*)$")
 # A ticket about a bounce.
-_TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d")
+_TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d|[^#]{0,200}[(\[]#\s?\d{2,12}[)\]]\s*$")
+# What lists and ticket systems put in front of a subject.
+_TAG = re.compile(r"(?:\[[^\]]{0,60}\]\s{0,4}){1,3}")
+# A line that says whose words are quoted below it.
+_ABOVE_QUOTED = re.compile(r"(?m)^([^\n>][^\n]{0,300})\n(?:[ \t]*\n)?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +92,44 @@ def read(message: Message) -> Report | None:
     failed = _failed_recipients(message)
     signs = _Signs(message)
     if not (failed or signs.daemon or signs.subject_failed or signs.null_sender):
-        return None
+        return _wrapped(message, signs)
     before, after = split_returned(_text_of(message))
+    if signs.answers:
+        before = _without_quoted(before)
     if not before.strip():
         before = _behind_mark(after)
     signs.read_words(before)
-    if not failed and not signs.tell_failure():
-        return _wrapped(message) if signs.subject_failed and not message.is_of_list else None
     prose = Prose(before)
+    if not (failed or signs.tell_failure() or _has_form_of_report(message, prose, signs)):
+        return _wrapped(message, signs)
     kind = signs.kind()
     recipients = failed or _recipients(message, prose, signs)
     header = returned_header(message, after)
     found_by = Format.FREE_TEXT
-    if not recipients and (wrapped := _wrapped(message)):
+    if not recipients and (wrapped := _wrapped(message, signs)):
         return wrapped
     if not recipients:
         recipients, kind, found_by = _last_resorts(message, prose, header.addressees, kind)
-    if not recipients:
+    returns_mail = bool(after.strip() or message.returned())
+    if not recipients or not (failed or returns_mail or _is_for_sender(message, recipients)):
         return None
     return Report(
         format=found_by,
-        recipients=tuple(_recipient(address, recipients, prose, kind) for address in recipients),
+        recipients=tuple(
+            _recipient(address, recipients, prose, kind, signs) for address in recipients
+        ),
         message_id=header.message_id,
         from_domain=header.from_domain,
         defects=tuple(message.defects),
     )
 
 
-def _recipient(address: str, among: list[str], prose: Prose, kind: Kind) -> ReportedRecipient:
+def _recipient(
+    address: str, among: list[str], prose: Prose, kind: Kind, signs: "_Signs"
+) -> ReportedRecipient:
     reply = prose.reply_about(address, among)
+    if reply is not None and (reply.code or 500) < 300 and not signs.words_fail:
+        kind = Kind.DELIVERY
     if reply is None and len(among) == 1 and (text := one_line(prose.text)):
         reply = Reply(text)
     return ReportedRecipient(
@@ -159,18 +174,22 @@ class _Signs:
     __slots__ = (
         "_message",
         "_words",
+        "answers",
         "daemon",
         "machine",
         "null_sender",
         "subject",
         "subject_failed",
+        "words_fail",
     )
 
     def __init__(self, message: Message) -> None:
         self._message = message
         self._words = ""
+        self.words_fail = False
         self.subject = (message.header("subject") or "").lower()
-        self.subject_failed = FAILED_SUBJECTS.are_in(self.subject)
+        self.answers = _TAG.sub("", self.subject, 1).startswith(ANSWERS)
+        self.subject_failed = not self.answers and FAILED_SUBJECTS.are_in(self.subject)
         author = (message.header("from") or "").strip().lower()
         self.daemon = DAEMONS.are_in(author) if author else bool(self.subject)
         self.machine = self.daemon or MACHINES.are_in(author)
@@ -180,6 +199,7 @@ class _Signs:
     def read_words(self, text: str) -> None:
         """Takes the head of the text, its lines joined."""
         self._words = " ".join(text[:_HEAD].split()).lower()
+        self.words_fail = _says_failure(self._words)
 
     def tell_failure(self) -> bool:
         """Two of three: a daemon wrote it, the subject says so, the words say so."""
@@ -191,7 +211,7 @@ class _Signs:
             # List mail about bounces is no bounce; one that a gateway gave such headers may be.
             if self._message.is_of_list and not _says_failure(self._words[:_FIRST_WORDS]):
                 return False
-        if _says_failure(self._words):
+        if self.words_fail:
             return self.daemon or self.subject_failed or self.null_sender
         return self.daemon and self.subject_failed
 
@@ -215,7 +235,7 @@ class _Signs:
         if self.subject.startswith(PASSED_ON):
             return not DAEMONS.are_in(self._words)
         return (
-            self.subject.startswith(ANSWERS)
+            self.answers
             or self.subject.endswith("?")
             or "? " in self._words
             or _TICKET.match(self.subject) is not None
@@ -251,6 +271,23 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
     return found
 
 
+def _is_for_sender(message: Message, recipients: list[str]) -> bool:
+    """Whether who is told is who sent the mail, as far as a report that returns nothing shows it.
+
+    One that names its own addressee tells them of mail that did not reach them: quarantines,
+    schedulers, and whoever imitates them; unless a daemon's address wrote it, not only its name.
+    """
+    authors = addresses_in(message.header("from") or "")
+    if authors and DAEMONS.are_in(authors[-1].partition("@")[0].lower()):
+        return True
+    told = {
+        address_key(address)
+        for name in ("to", "delivered-to")
+        for address in addresses_in(message.header(name) or "")
+    }
+    return not told.issuperset(map(address_key, recipients))
+
+
 def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
     found = [clean(address) for address in dialect.address.findall(text)]
     if not dialect.local_part:
@@ -260,16 +297,45 @@ def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
     return [f"{name}@{domain}" for name in dict.fromkeys(found)] if domain else []
 
 
-def _wrapped(message: Message) -> Report | None:
-    """A notice that names nobody, of a gateway or a person, around the report they received."""
-    part = message.returned()
-    if part is None or b"report-type=delivery-status" not in part.octets(_HEAD).lower():
+def _has_form_of_report(message: Message, prose: Prose, signs: _Signs) -> bool:
+    """Whether it is one in a language that nobody here reads: who wrote it, and how it stands."""
+    return (
+        signs.daemon
+        and signs.null_sender
+        and not (signs.answers or message.is_of_list)
+        and prose.best is Position.LEADING
+        and _is_for_sender(message, prose.recipients())
+    )
+
+
+def _wrapped(message: Message, signs: _Signs) -> Report | None:
+    """A notice that names nobody, of a gateway or a person, around the reports they received."""
+    if signs.answers or message.is_of_list:
         return None
-    inner = Message(part.octets())
-    report = dsn.read(inner)
-    if report is None:
+    reports = [
+        report
+        for part in message.parts[:MAX_WRAPPED]
+        if not part.type.startswith("text/")
+        and b"report-type=delivery-status" in part.octets(_HEAD).lower()
+        and (report := dsn.read(Message(part.octets())))
+    ]
+    if not reports:
         return None
-    return replace(report, defects=(*message.defects, *report.defects, "report within a report"))
+    recipients = [recipient for report in reports for recipient in report.recipients]
+    defects = [defect for report in reports for defect in report.defects]
+    return replace(
+        reports[0],
+        recipients=tuple(recipients[:MAX_RECIPIENTS]),
+        defects=tuple(dict.fromkeys((*message.defects, *defects, "report within a report"))),
+    )
+
+
+def _without_quoted(text: str) -> str:
+    """What somebody answers, without the report that they quote below it."""
+    for above in _ABOVE_QUOTED.finditer(text):
+        if QUOTING.are_in(above.group(1).lower()):
+            return text[: above.start()]
+    return text
 
 
 def _behind_mark(after: str) -> str:

@@ -88,6 +88,33 @@ RETURNED = Phrases("""
     原信内容
 """)
 
+# How a line begins or ends that people's programs put above what they quote.
+QUOTING = Phrases("""
+    wrote:
+    writes:
+    schrieb
+    a écrit
+    escribió
+    ha scritto
+    escreveu
+    schreef
+    skrev
+    kirjoitti
+    napisał
+    napsal
+    írta
+    пишет:
+    писал
+    написал
+    написав
+    yazdı
+    έγραψε
+    写道
+    寫道
+    さんは書きました
+    님이 작성
+""")
+
 # Fields that no report has in its text: where they stand the returned mail begins.
 RETURNED_FIELDS = Phrases("""
     received

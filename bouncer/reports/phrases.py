@@ -80,6 +80,9 @@ FAILURES = Phrases("""
     undeliverable
     undelivered
     could not deliver
+    not be forwarded
+    not been forwarded
+    unable to forward
     returned mail
     permanent fatal errors
     unable to deliver
@@ -818,6 +821,28 @@ AUTOMATIC_SUBJECTS = Phrases("""
     ตอบกลับอัตโนมัติ
 """)
 AWAY_SUBJECTS = Phrases("""
+    no longer with
+    no longer at
+    no longer work
+    has left the company
+    have left the company
+    nicht mehr bei
+    nicht mehr im unternehmen
+    ausgeschieden
+    ne travaille plus
+    ne fais plus partie
+    ne fait plus partie
+    ya no trabaj
+    não trabalho mais
+    não trabalha mais
+    non lavoro più
+    non lavora più
+    werkt niet meer
+    nie pracuj
+    больше не работа
+    已离职
+    已離職
+    退職しました
     away from
     away until
     on vacation
@@ -874,7 +899,52 @@ AWAY_SUBJECTS = Phrases("""
     휴가
 """)
 
-CHALLENGES = Phrases("""
+# What nobody writes who does not ask the sender to prove something.
+_CERTAIN_CHALLENGES = """
+    only from senders i have approved
+    to my list of approved senders
+    senders verify themselves
+    protecting myself from receiving junk
+    only have to confirm your address once
+    this confirmation verifies that your
+    to release your pending message
+    prove that you are a person
+    prove that you are human
+    prove you are human
+    prove that you are not a
+    prove you are not a
+    type the letters shown
+    type in the number you see
+    before your message can be delivered, you must
+    before your message is delivered, please
+    your message will be delivered once you confirm
+    you are not a robot
+    ohne bestätigung wird ihre nachricht
+    dass sie ein mensch sind
+    dass sie kein roboter sind
+    damit ihre nachricht zugestellt werden kann, bestätigen
+    que vous n'êtes pas un robot
+    afin que votre message soit délivré, veuillez
+    pour que votre message soit remis, veuillez
+    que no es un robot
+    para que su mensaje sea entregado, confirme
+    para que sua mensagem seja encaminhada
+    para que sua mensagem seja entregue, confirme
+    usa o antispam
+    di non essere un robot
+    że nie jesteś robotem
+    że jesteś człowiekiem
+    что вы не робот
+    あなたがロボットでない
+    证明您不是
+    this is the qconfirm
+    klicken sie einmalig auf
+"""
+CERTAIN_CHALLENGES = Phrases(_CERTAIN_CHALLENGES)
+
+# What a challenge says, and other mail too.
+CHALLENGES = Phrases(f"""
+    {_CERTAIN_CHALLENGES}
     please confirm your message
     please confirm your email
     please confirm that you
@@ -920,4 +990,9 @@ CHALLENGES = Phrases("""
     click on the link below to
     spam arrest
     spamarrest
+    are being held
+    bitte bestätigen sie
+    zurückgehalten
+    confirme su dirección
+    confirmez votre adresse
 """)

@@ -370,10 +370,11 @@ def _at_head(text: str, mention: Mention) -> Position:
         others = SENDERS_WORDS if before[-1] in ":：" else OTHERS_WORDS
         if _is_of_somebody(before, others):
             return Position.NONE
-    if _ALONE.match(text, end):
-        return Position.LEADING
     in_sentence = before[-1:].isalnum() and not prefix and text[line - 2 : line] != "\n\n"
-    return Position.SOMEWHERE if in_sentence or _is_helper(mention) else Position.ANNOUNCED
+    is_helper = _is_helper(mention)
+    if _ALONE.match(text, end) and not (in_sentence and is_helper):
+        return Position.LEADING
+    return Position.SOMEWHERE if in_sentence or is_helper else Position.ANNOUNCED
 
 
 def _is_named(text: str, prefix: str, mention: Mention) -> bool:
