@@ -69,7 +69,8 @@ _BEGIN_FIELDS = re.compile(r"\s*(?:reporting-mta|(?:final|original)-recipient)[ 
 _STATUS_FIELD = re.compile(r"\n[ \t>]{0,8}(?i:reporting-mta|final-recipient|original-recipient) ?:")
 _REMARK = re.compile(r"\(([^()]{8,400})\)")
 # Where the part for people names the command that was refused: Postfix, Exim, Sendmail.
-_COMMAND_MARKS = (b"(in", b" after", b">>>")
+_IN_SESSION = b">>>"
+_COMMAND_MARKS = (b"(in", b" after", _IN_SESSION)
 _NAMED_COMMAND = re.compile(
     rb"(?:\(in\s{1,6}reply\s{1,6}to| after|>>>)\s{1,6}(?:[a-z]{1,9}\s{1,6}){0,2}?"
     rb"(MAIL|RCPT|DATA|BDAT|data|EHLO|HELO|STARTTLS|connection)\b"
@@ -156,12 +157,13 @@ def _report(
 class _Human:
     """The part for people, read only when the fields leave something open."""
 
-    __slots__ = ("_after", "_commands", "_groups", "_message", "_prose", "_remarks")
+    __slots__ = ("_after", "_commands", "_groups", "_in_session", "_message", "_prose", "_remarks")
 
     def __init__(self, message: Message, groups: list[Group]) -> None:
         self._message = message
         self._groups = groups
         self._commands: set[Command] | None = None
+        self._in_session = False
         self._remarks: dict[str, Reply] | None = None
         self._prose: Prose | None = None
         self._after = ""
@@ -183,13 +185,15 @@ class _Human:
     def commands(self) -> set[Command]:
         """The commands that were refused, of whomever."""
         if self._commands is None:
-            self._commands = _commands_named(self._message)
+            self._commands, self._in_session = _commands_named(self._message)
         return self._commands
 
     @property
     def only_command(self) -> Command | None:
-        """The one command that was refused, where it is one."""
-        return next(iter(self.commands)) if len(self.commands) == 1 else None
+        """The one command that was refused, where it is one, to each who is named."""
+        if len(self.commands) != 1 or (self._in_session and len(self._groups) > 1):
+            return None
+        return next(iter(self.commands))
 
     def command_about(self, address: str, named: list[str], code: int) -> Command | None:
         """Of several commands the one that this refusal answered."""
@@ -456,7 +460,7 @@ def _completed(
         return recipient
     reply = recipient.reply
     if reply is not None:
-        if reply.command is None and reply.code is not None and len(human.commands) > 1:
+        if reply.command is None and reply.code is not None and human.commands:
             command = human.command_about(address, named, reply.code)
             if command is not None:
                 return replace(recipient, reply=replace(reply, command=command))
@@ -467,13 +471,14 @@ def _completed(
     return recipient if said is None else replace(recipient, reply=said)
 
 
-def _commands_named(message: Message) -> set[Command]:
-    """The commands that the first part for people names."""
+def _commands_named(message: Message) -> tuple[set[Command], bool]:
+    """The commands that the first part for people names; whether in the transcript of a session."""
     named: set[Command] = set()
     part = next(
         (p for p in message.parts if p.type.startswith("text/") and not p.is_returned), None
     )
     octets = part.octets(_MAX_FIELD) if part is not None else b""
+    mark = b""
     for mark in _COMMAND_MARKS:
         at = octets.find(mark)
         while at >= 0:
@@ -482,7 +487,7 @@ def _commands_named(message: Message) -> set[Command]:
             at = octets.find(mark, at + 3)
         if named:
             break
-    return named
+    return named, mark == _IN_SESSION
 
 
 def _remarks(groups: list[Group]) -> dict[str, Reply]:

@@ -47,6 +47,7 @@ MAX_WRAPPED = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
 _QUOTED_AUTHOR = re.compile(r"(?mi)^[ \t>]{0,8}from[ \t]{0,4}:(.*)$")
+_DAEMONS_NAMES = ("mailer-daemon@", "postmaster@", "mail-daemon@", "mdaemon@", "mailerdaemon@")
 # A ticket about a bounce.
 _TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d|[^#]{0,200}[(\[]#\s?\d{2,12}[)\]]\s*$")
 # What lists and ticket systems put in front of a subject.
@@ -278,7 +279,7 @@ def _is_for_sender(message: Message, recipients: list[str]) -> bool:
     schedulers, and whoever imitates them; unless a daemon's address wrote it, not only its name.
     """
     authors = addresses_in(message.header("from") or "")
-    if authors and DAEMONS.are_in(authors[-1].partition("@")[0].lower()):
+    if authors and authors[-1].lower().startswith(_DAEMONS_NAMES):
         return True
     told = {
         address_key(address)

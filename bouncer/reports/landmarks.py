@@ -139,6 +139,8 @@ FAILED_WORDS = frozenset(
     address
     addresses
     addressed
+    addressee
+    addressees
     rcpt
     user
     users

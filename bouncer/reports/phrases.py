@@ -55,6 +55,9 @@ DAEMONS = Phrases("""
     mailer_daemon
     mailer daemon
     mailgate
+    amavis
+    virusmaster
+    virusalert
 """)
 
 # Authors that are no persons, and write of other things too.
@@ -755,6 +758,10 @@ FAILED_SUBJECTS = Phrases("""
     ไม่สามารถส่ง
     không thể gửi
     considered unsolicited bulk email
+    found in your message
+    found in your mail
+    in mail from you
+    contents from you
     remise différée
     entrega retrasada
     entrega adiada

@@ -72,7 +72,14 @@ _EXPANDED_FROM = re.compile(
     r"[>\s]{0,20}\((?:expanded from:?|(?:ultimately )?generated from)\s{1,20}"
     r"<?([^\s<>()@]{1,128}@[^\s<>()@]{1,255})>?\)"
 )
+# Whom a program or a file stands for that could not take the mail (Sendmail, Exim).
+_FOR_PROGRAM = re.compile(
+    r"(?:^|\n)[ \t]{0,4}[\"<]{0,2}[|/][^\n@]{1,200}\n(?:[ \t]{1,8}\(reason:[^\n]{0,200}\n)?"
+    r"[ \t]{0,8}\((?:expanded|generated) from:?[ ]<?$"
+)
 _NOBODY: set[str] = set()
+# Where the part of a report begins that is about all its recipients.
+_SESSION = "ranscript of session"
 # What follows a reply of a transcript and is about something else.
 _NEXT_REPLY = re.compile(
     r"\n[ >\t]{0,8}(?:[245]\d\d[ -]|>>>|<<<|(?:\.\.\. )?while talking to)", re.IGNORECASE
@@ -272,6 +279,8 @@ class Prose:
             if later.line > mention.start and address_key(later.address) in others:
                 stop = later.line
                 break
+        if others and (session := self.text.find(_SESSION, start, stop)) >= 0:
+            stop = self.text.rfind("\n", start, session) + 1 or session
         ahead = self.text[max(mention.line, mention.end - 340) : mention.start]
         if len(ahead) > 3 and _REPLY_AHEAD.search(ahead):
             start = self._session_start(index, others)
@@ -300,7 +309,7 @@ class Prose:
     def _words_before(self, mention: Mention) -> str:
         """What the line says in front of an address that the next recipient follows (IMail)."""
         words = self.text[mention.line : mention.start].strip(" \t<\"'(:")
-        return "" if "@" in words else words
+        return "" if "@" in words or words.endswith(" from") else words
 
     def _session_start(self, index: int, others: set[str]) -> int:
         """Where the dialogue begins that ends with the reporter's own reply about the address."""
@@ -363,6 +372,8 @@ def _at_head(text: str, mention: Mention) -> Position:
         if _REPLY_AHEAD.search(prefix):
             return Position.OF_REPLY
         if prefix.split() == ["generated", "by"]:  # Exim, of what a forward file led to
+            return Position.LEADING
+        if " from" in prefix and _FOR_PROGRAM.search(text[max(0, start - 480) : start]):
             return Position.LEADING
         return Position.NAMED if _is_named(text, prefix, mention) else Position.SOMEWHERE
     before = text[max(0, line - 80) : line].rstrip()

@@ -25,6 +25,10 @@ _CONCLUSION = re.compile(
 )
 
 
+# What it concludes of nobody by name: the answer was to a command that is not about one recipient.
+_OF_NOBODY = re.compile(r"[45]\d\d (?:[245]\.\d{1,3}\.\d{1,3} )?[^<>]")
+
+
 class _Session:
     """What is known while the lines go by: who talks, what was asked, what was answered."""
 
@@ -46,6 +50,9 @@ class _Session:
         elif concluded := _CONCLUSION.match(line):
             self._settle()
             self._conclude(concluded.group(1), line, concluded.group(2))
+        elif "... " not in line and _OF_NOBODY.match(line):
+            self._settle()
+            self._asked, self._answer = "", []
 
     def end(self) -> dict[str, Reply]:
         self._settle()
