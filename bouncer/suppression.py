@@ -14,12 +14,13 @@ from bouncer.reports.report import Kind
 def suppression_for(event: Event) -> Suppression | None:
     """The suppression that an event calls for; None for nearly all of them.
 
-    Where a server forwarded the mail, the original recipient is the address that the sender holds.
+    Where a server forwarded the mail, the original recipient is the address that the sender holds;
+    without a recipient it is what a report says in its place (ARF, redacted).
     `sending_domain` None, where the event does not know it, holds for every domain.
     """
     reason = _reason(event)
     address = _held(event.original_recipient) or _held(event.recipient)
-    if reason is None or address is None:
+    if reason is None or address is None or event.recipient is None:
         return None
     return Suppression(
         address=address_key(address),

@@ -72,3 +72,6 @@ def test_a_name_without_a_domain_is_nobodys_address() -> None:
 
 def test_without_a_recipient_there_is_nobody_to_suppress() -> None:
     assert suppression_for(event(Kind.BOUNCE, BounceClass.HARD, recipient=None)) is None
+    redacted = event(Kind.COMPLAINT, None, recipient=None)
+    told = redacted.model_copy(update={"original_recipient": "redacted@receiver.test"})
+    assert suppression_for(told) is None

@@ -47,6 +47,10 @@ _PLAIN_FIELD = re.compile(
     r"\s*(?:rfc822\s*;\s*)?<?([a-z0-9][a-z0-9._+-]{0,63}@[a-z0-9.-]{0,254}[a-z0-9])>?\s*$",
     re.IGNORECASE | re.ASCII,
 )
+_BRACKETED = re.compile(r"<([^<>]{0,400}@[^<>]{1,400})>")
+_QUOTED_LOCAL = re.compile(r'"(?:[^"\\]|\\.){1,128}"@[^\s@<>"]{1,255}$')
+_SCHEME = re.compile(r"(?:smtp|mailto|rfc822)[:;]\s?", re.I)
+MAX_ADDRESS = 320
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 _NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -114,8 +118,8 @@ def trimmed(found: str) -> str:
 def address_from_field(value: str) -> str | None:
     """The address in a field such as Final-Recipient: `rfc822; <user@example.com> (gone)`.
 
-    `utf-8` types carry \\x{HEX} (RFC 6533 section 3). What is no address at all, a local name for
-    instance, is returned as it stands: it is what the report says.
+    `utf-8` types carry \\x{HEX} (RFC 6533 section 3). What is no address, a local name for
+    instance, is returned as it stands: it is what the report says, and never somebody else.
     """
     plain = _PLAIN_FIELD.match(value)
     if plain is not None:
@@ -125,12 +129,49 @@ def address_from_field(value: str) -> str | None:
     text = value[typed.end() :] if typed else value
     if "\\x{" in text:
         text = _UTF8_ESCAPE.sub(lambda found: _character(found.group(1)), text)
-    for start, end in spans_in(text):
-        return trimmed(text[start:end])
-    bare = text.strip().strip("<>").strip()
+    said = _without_comments(" ".join(text.split()))
+    if said.startswith("|") and (named := addresses_in(said)):
+        return named[0]  # a program (Exim) that is given the address
+    if "@" in said:
+        label = (
+            _LABEL.match(said) if kind.startswith("x400") or said[:4].lower() == "dda:" else None
+        )
+        return _legible(_whole_address(said[label.end() :] if label else said))
+    bare = said.strip("<>").strip()
     if kind.startswith("x400") or " " in bare:
         bare = bare.split(" ", 1)[0]
-    return clean(bare)[:320] or None
+    return clean(bare)[:MAX_ADDRESS] or None
+
+
+def _without_comments(text: str) -> str:
+    """A field without what stands in parentheses before and after (RFC 5322 section 3.2.2)."""
+    while text.startswith("(") and ")" in text:
+        text = text.partition(")")[2].lstrip()
+    while text.endswith(")") and "(" in text:
+        text = text.rpartition("(")[0].rstrip()
+    return text
+
+
+def _whole_address(said: str) -> str:
+    """The address that a field holds, whole; the whole text where it is none."""
+    bracketed = _BRACKETED.search(said)
+    text = (bracketed.group(1) if bracketed else said).strip(" <>'`")
+    if _QUOTED_LOCAL.match(text):
+        return text
+    text = _SCHEME.sub("", text.strip('"'), 1)
+    if text.startswith("@"):
+        text = text.partition(":")[2] or text  # a source route (RFC 5321 appendix C)
+    first, _, rest = text.partition(" ")
+    domain = first.rpartition("@")[2]
+    if rest and ("@" not in first or "." not in domain.strip(".,;:")):
+        return text
+    return first.rstrip(".,;:'\"->") or text
+
+
+def _legible(address: str) -> str:
+    """An address with U+FFFD for what no database takes, which makes it nobody else's."""
+    told = address if address.isprintable() else _NOT_TEXT.sub("\ufffd", address)
+    return told if len(told) <= MAX_ADDRESS else told[: MAX_ADDRESS - 1] + "\ufffd"
 
 
 def address_from_xtext(value: str) -> str:
@@ -145,4 +186,4 @@ def clean(text: str) -> str:
 
 def _character(hexadecimal: str) -> str:
     number = int(hexadecimal, 16)
-    return chr(number) if number < 0x110000 else "\ufffd"
+    return chr(number) if number < 0xD800 or 0xDFFF < number < 0x110000 else "\ufffd"

@@ -27,6 +27,7 @@ def _without(text: str, element: str) -> str:
     lowered = text.lower()
     if len(lowered) != len(text) or f"<{element}" not in lowered:
         return text
+    lowered = lowered.replace("<header", "<h_ader")
     kept, at = [], 0
     while (begin := lowered.find(f"<{element}", at)) >= 0:
         kept.append(text[at:begin])

@@ -89,8 +89,7 @@ class Part:
 
     def octets(self, limit: int = MAX_TEXT) -> bytes:
         """The body without its transfer encoding, no more of it than `limit`."""
-        encodings = self.fields.get(b"content-transfer-encoding")
-        encoding = encodings[0].strip().lower() if encodings else b""
+        encoding = self._encoding()
         if encoding == b"base64":
             window = self._octets[self.body : min(self.end, self.body + limit * 3 // 2)]
             return unfolded_lines(unbase64(window)[:limit])
@@ -99,10 +98,15 @@ class Part:
             return unfolded_lines(binascii.a2b_qp(window))
         return self._octets[self.body : min(self.end, self.body + limit)]
 
+    def _encoding(self) -> bytes:
+        """The transfer encoding in lower case, without what some put behind it."""
+        said = self.fields.get(b"content-transfer-encoding")
+        words = said[0][:200].replace(b";", b" ").split() if said else ()
+        return words[0].lower() if words else b""
+
     def may_contain(self, words: tuple[bytes, ...]) -> bool:
         """Whether one of the words stands in the body; where it is encoded, whether it might."""
-        encoding = self.fields.get(b"content-transfer-encoding")
-        if encoding is not None and encoding[0].strip().lower() == b"base64":
+        if self._encoding() == b"base64":
             return self.end - self.body <= MAX_TEXT
         end = min(self.end, self.body + MAX_TEXT)
         for word in words:  # noqa: SIM110  a generator would double its cost

@@ -1,7 +1,7 @@
 """Feedback reports (RFC 5965) and authentication failure reports (RFC 6591).
 
 Recipients are often redacted: then the returned mail's header names the one who complained, or
-nobody does and the report stands without a recipient.
+nobody does and the report stands without a recipient, with what it says as the original one.
 """
 
 import re
@@ -22,7 +22,10 @@ _KINDS = {
     "unsubscribe": Kind.UNSUBSCRIBE,
 }
 _FIELD = re.compile(r"(?m)^([A-Za-z][A-Za-z0-9-]{1,60})[ \t]{0,4}:[ \t]*(.*(?:\n[ \t]+\S.*)*)")
-_REDACTED = re.compile(r"redact|undisclosed|^x+@|\*{2,}|anonymi|^hidden@|^[0-9a-f]{32,}@", re.I)
+# What stands where the address would: words, and digests as RFC 6590 recommends them.
+_REDACTED = re.compile(
+    r"redact|undisclosed|^x+@|\*{2,}|anonymi|^hidden@|^[0-9a-f]{32,}@|^[a-z0-9+/]{16,}={1,2}@", re.I
+)
 
 _FEEDBACK_NAMES = (b"Feedback-Type:", b"Feedback-type:", b"feedback-type:")
 _FEEDBACK_TYPE = re.compile(r"(?mi)^feedback-type:")
@@ -62,14 +65,14 @@ def _report(
     message: Message, fields: Fields, header: ReturnedHeader, feedback: str, recipients: list[str]
 ) -> Report:
     kind = _KINDS.get(feedback, Kind.COMPLAINT)
-    if not recipients or any(map(_REDACTED.search, recipients)):
+    if not recipients:
         message.note("recipient redacted")
     arrival = fields.get("arrival-date") or fields.get("received-date")
     mta = fields.get("reporting-mta")
     return Report(
         format=Format.ARF,
         recipients=tuple(ReportedRecipient(kind, address) for address in recipients)
-        or (ReportedRecipient(kind, None),),
+        or (ReportedRecipient(kind, None, original_recipient=_placeholder(fields, header)),),
         reporting_mta=mta[0].rpartition(";")[2].strip()[:255] or None if mta else None,
         arrival_date=date_from(arrival[0]) if arrival else None,
         envelope_id=fields.get("original-envelope-id", [None])[0],
@@ -83,11 +86,19 @@ def _report(
 def _recipients(fields: Fields, header: ReturnedHeader) -> list[str]:
     for name in ("original-rcpt-to", "removal-recipient"):
         found = [address_from_field(value) for value in fields.get(name, ())]
-        usable = [a for a in found if a and "@" in a]
+        usable = [a for a in found if a and "@" in a and not _REDACTED.search(a)]
         if usable:
             return unique(usable)[:MAX_RECIPIENTS]
-    found_in_mail = header.addressees
-    return found_in_mail[:1] if len(unique(found_in_mail)) == 1 else []
+    addressees = unique(header.addressees)
+    return addressees if len(addressees) == 1 and not _REDACTED.search(addressees[0]) else []
+
+
+def _placeholder(fields: Fields, header: ReturnedHeader) -> str | None:
+    """What stands where the address was: it names nobody, but often whose user complained."""
+    for value in fields.get("original-rcpt-to", ()):
+        return address_from_field(value)
+    addressees = unique(header.addressees)
+    return addressees[0] if len(addressees) == 1 else None
 
 
 def _outlook(message: Message) -> Report | None:

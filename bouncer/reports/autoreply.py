@@ -68,10 +68,12 @@ def read_challenge(message: Message) -> Report | None:
 
 def read_unsubscribe(message: Message) -> Report | None:
     """The report of a request to unsubscribe: Apple's, or what List-Unsubscribe's mailto sends."""
-    if b"x-apple-unsubscribe" in message.root.fields:
+    if (message.header("x-apple-unsubscribe") or "false").lower() not in ("false", "no", "0"):
         return _report(message, Format.UNSUBSCRIBE, Kind.UNSUBSCRIBE)
     subject = message.header("subject") or ""
     if not _UNSUBSCRIBE_SUBJECT.match(subject) or b"list-id" in message.root.fields:
+        return None
+    if _null_sender(message) or _auto_submitted(message).startswith("auto-repl"):
         return None
     if any(part.type == "text/html" and part.end - part.body > 4000 for part in message.parts):
         return None

@@ -237,7 +237,7 @@ class _Signs:
             return not DAEMONS.are_in(self._words)
         return (
             self.answers
-            or self.subject.endswith("?")
+            or "? " in self.subject + " "
             or "? " in self._words
             or _TICKET.match(self.subject) is not None
         )

@@ -12,7 +12,8 @@ _TYPES = ("message/disposition-notification", "message/global-disposition-notifi
 # Sieve's `reject` (Dovecot) answers with a disposition notification where others send a bounce.
 _REJECTED = re.compile(r"automatically rejected|could not be delivered|was rejected", re.I)
 _FIELD = re.compile(
-    r"(?mi)^(final-recipient|original-recipient|original-message-id|disposition)[ \t]{0,4}:(.*)$"
+    r"(?mi)^(final-recipient|original-recipient|original-message-id|disposition)"
+    r"[ \t]{0,4}:(.*(?:\n[ \t]+\S.*)*)"
 )
 
 
@@ -22,7 +23,8 @@ def read(message: Message) -> Report | None:
     if part is None:
         return None
     fields = {
-        name.lower(): clean(value.strip()) for name, value in _FIELD.findall(part.text[:65536])
+        name.lower(): clean(" ".join(value.split()))
+        for name, value in _FIELD.findall(part.text[:65536])
     }
     final, original = fields.get("final-recipient"), fields.get("original-recipient")
     address = address_from_field(final) if final else None

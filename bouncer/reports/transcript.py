@@ -52,7 +52,7 @@ class _Session:
             self._conclude(concluded.group(1), line, concluded.group(2))
         elif "... " not in line and _OF_NOBODY.match(line):
             self._settle()
-            self._asked, self._answer = "", []
+            self._host, self._asked, self._answer = None, "", []
 
     def end(self) -> dict[str, Reply]:
         self._settle()

@@ -39,9 +39,37 @@ def test_addresses_are_found_in_prose(text: str, found: list[str]) -> None:
         ("unknown; |/bin/filter -x", "|/bin/filter"),
         ("rfc822;", None),
         ("x\\x{110000}@b.example", "x\ufffd@b.example"),
+        ("rfc822; Mia Lee <mia@b.example>", "mia@b.example"),
+        ("rfc822; (was c@d.example) mia@b.example", "mia@b.example"),
+        ("rfc822;smtp:mia@b.example", "mia@b.example"),
+        ("rfc822;<@a.example,@c.example:mia@b.example>", "mia@b.example"),
+        ("rfc822; mia@b.example Action: failed", "mia@b.example"),
+        ("x400; dda:SMTP=mia@b.example", "mia@b.example"),
+        ("rfc822; |/bin/filter mia@b.example /home/mia", "mia@b.example"),
     ],
 )
 def test_a_field_names_an_address(value: str, address: str | None) -> None:
+    assert address_from_field(value) == address
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ('rfc822; "mia@b.example x"@c.example', '"mia@b.example x"@c.example'),
+        ('rfc822; "mia lee"@b.example', '"mia lee"@b.example'),
+        ("rfc822; user mia@b.example", "user mia@b.example"),
+        ("utf-8; a\\x{20}mia@b.example", "a mia@b.example"),
+        ("utf-8; \\x{D800}mia@b.example", "\ufffdmia@b.example"),
+        ("rfc822; m\0ia@b.example", "m\ufffdia@b.example"),
+        ("rfc822; a\\+mia@b.example", "a\\+mia@b.example"),
+        ("rfc822; mia@b exam.example", "mia@b exam.example"),
+        ("rfc822; email=mia@b.example", "email=mia@b.example"),
+        ("rfc822; *mia@b.example", "*mia@b.example"),
+        ("rfc822; " + "m" * 130 + "@b.example", "m" * 130 + "@b.example"),
+        ("rfc822; " + "m" * 330 + "@b.example", "m" * 319 + "\ufffd"),
+    ],
+)
+def test_what_a_field_holds_is_never_made_somebody_else(value: str, address: str) -> None:
     assert address_from_field(value) == address
 
 
