@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 from bouncer.mail.address import clean
 from bouncer.mail.status import status_in
@@ -59,6 +60,7 @@ _AMOUNT = re.compile(
     r"\d{3} ?(?:[kmg]i?b(?:ytes)?|bytes|messages|seconds|minutes|hours|days)\b", re.I
 )
 _PORTS = ("465", "587")
+_IN_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]{1,40}$")
 _PASSED_ON = re.compile(
     r"55[04](?: 4\.4\.7)? (?:message expired[^<>]{0,120}<|<?[^ <>]{1,320}>?\.\.\. (?=[45]\d\d ))",
     re.IGNORECASE,
@@ -111,6 +113,7 @@ _GIVING_UP = " Giving up on "
 _CODE_OF_SERVICE = re.compile(r"(?P<code>6[0-5]\d)(?= [A-Za-z])(?P<dash>(?!))?(?P<status>(?!))?")
 # The rank of a permanent reply with an enhanced status.
 _CERTAIN = 7
+_MAX_CODES = 64  # that are looked at in one reply
 
 
 def one_line(text: str) -> str:
@@ -137,22 +140,33 @@ def reply_from(text: str, *, host: str | None = None) -> Reply | None:
             words, None, status_in(words), host or host_in(introduction), command_in(words)
         )
     code, at = found.group("code"), found.start("code")
+    begin = _first_line(words, code, at) if found.group("dash") is None else at
+    is_folded = found.group("dash") is not None or begin < at
     command = command_in(words, at)
     status = status_in(found.group("status") or words, 0 if found.group("status") else at)
+    if status is not None and status[0] != code[0] and not found.group("status"):
+        status = None  # of another reply
     if status is None and words[1:2] == ".":
         # IronPort: `5.1.0 - Unknown address error 550-'No such user'`.
         status = status_in(words[:10])
-    if at:
-        before = words[max(0, at - _MAX_INTRODUCTION) : at]
+    if begin:
+        before = words[max(0, begin - _MAX_INTRODUCTION) : begin]
         host = host or host_in(before)
-        words = words[at:] if _is_introduction(before) else words
+        words = words[begin:] if _is_introduction(before) else words
         if _GIVING_UP in words and words.startswith(code):
             words = words.partition(_GIVING_UP)[0]
         if words.endswith(")") and words.count(")") > words.count("("):
             words = words[:-1]
-    if found.group("dash") is not None:
+    if is_folded:
         words = _folded(words, code, status)
     return Reply(words, int(code), status, host, command)
+
+
+def _first_line(words: str, code: str, at: int) -> int:
+    """Where the reply begins whose last line stands at `at`: `550-one 550-two 550 5.7.1 three`."""
+    first = words.find(f"{code}-", 0, at)
+    is_line = first >= 0 and (first == 0 or words[first - 1] in " >:") and words[first + 4 :][:1]
+    return first if is_line and is_line != " " else at
 
 
 def command_in(words: str, at: int = 0) -> Command | None:
@@ -191,10 +205,10 @@ def _refusal_in(words: str) -> re.Match[str] | None:
     first = words[0]
     if first == "6" and (told := _CODE_OF_SERVICE.match(words)):
         return told
-    if first == "5" and (told := _CODE.match(words)) and told.group("status"):
+    if first == "5" and (told := _CODE.match(words)) and _says_more(told):
         return _last_cause(words, told)
     best, best_rank = None, 0
-    for found in _CODE.finditer(words):
+    for found in islice(_CODE.finditer(words), _MAX_CODES):
         rank = _rank(found, words)
         if rank > best_rank:
             best, best_rank = found, rank
@@ -224,14 +238,22 @@ def _rank(found: re.Match[str], words: str) -> int:
         return 1 if repeated and code[0] != "2" and not _PHONE.match(words, start) else 0
     if code == "503" or code[0] == "2":
         return 2
-    says_more = with_status and not found.group("status").endswith(".0.0")
-    return (_CERTAIN - 1 if code[0] == "5" else _CERTAIN - 3) + says_more
+    return (_CERTAIN - 1 if code[0] == "5" else _CERTAIN - 3) + _says_more(found)
+
+
+def _says_more(found: re.Match[str]) -> bool:
+    """Whether an enhanced status says more than that it failed, or how SMTP was spoken."""
+    status = found.group("status")
+    return status is not None and not status.endswith(".0.0") and ".5." not in status
 
 
 def _is_number(words: str, start: int, code: str) -> bool:
     """Whether the digits are a port or an amount: `mx.example.org:587`, `550 MB used`."""
-    is_port = code in _PORTS and words[start - 1] == ":"
-    return is_port or _AMOUNT.match(words, start) is not None
+    if words[start - 1] == ":" and (
+        code in _PORTS or _IN_IPV6.search(words, max(0, start - 40), start)
+    ):
+        return True
+    return _AMOUNT.match(words, start) is not None
 
 
 def _is_announced(words: str, start: int) -> bool:

@@ -5,6 +5,7 @@ program sends of its own accord (`auto-generated`: lists, cron, machine reports)
 """
 
 import re
+from itertools import islice
 
 from bouncer.mail.address import addresses_in, clean
 from bouncer.mail.html import text_from_html
@@ -43,6 +44,7 @@ _UNSUBSCRIBE_SUBJECT = re.compile(
     r"\s*[.!]?\s*$|\s*unsubscribe[:= ]\S{1,200}\s*$",
     re.IGNORECASE,
 )
+_MAX_TEXTS = 3
 _IDS = re.compile(r"<([^<>\s]{3,900})>")
 
 
@@ -132,7 +134,7 @@ def _is_of_program(message: Message) -> bool:
 
 
 def _is_challenge(message: Message, signs: Phrases) -> bool:
-    for part in message.texts():
+    for part in islice(message.texts(), _MAX_TEXTS):
         text = text_from_html(part.head) if part.type == "text/html" else part.head
         before, _ = split_returned(text)
         if signs.are_in(" ".join(before[:8192].split()).lower()):

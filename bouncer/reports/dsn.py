@@ -21,6 +21,7 @@ from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 
 MAX_RECIPIENTS = 1000
 _MAX_FIELD = 16 * 1024
+_MAX_FOLDED = 200
 _STATUS_TYPES = (
     "message/delivery-status",
     "message/global-delivery-status",
@@ -213,10 +214,12 @@ class _Human:
 
 
 def _groups(message: Message) -> _Groups | None:
-    groups = _Groups({}, [])
+    groups, room = _Groups({}, []), MAX_TEXT
     for part in message.parts:
-        if part.type in _STATUS_TYPES:
-            _read_fields(_fields_of(part), groups)
+        if part.type in _STATUS_TYPES and room > 0:
+            fields = _fields_of(part)[:room]
+            room -= len(fields)
+            _read_fields(fields, groups)
             if not part.charset_known:
                 message.note("unknown charset")
     if groups.recipients:
@@ -234,11 +237,12 @@ def _fields_of(part: Part) -> str:
 
 def _inline(message: Message) -> _Groups | None:
     """Fields in a part of another type, or in the text of a forwarded report."""
+    room = MAX_TEXT
     for part in message.parts:
         attached = part.is_returned or not part.type.startswith(("text/", "message/"))
         if attached and not _may_be_renamed(part):
             continue
-        if not part.may_contain(_FIELD_NAMES):
+        if room <= 0 or not part.may_contain(_FIELD_NAMES):
             continue
         text = part.text
         if attached and not _BEGIN_FIELDS.match(text):
@@ -250,7 +254,8 @@ def _inline(message: Message) -> _Groups | None:
         before = text.rfind("eporting-MTA", 0, begin.start())
         start = text.rfind("\n", 0, before) + 1 if before > 0 else earlier
         groups = _Groups({}, [])
-        _read_fields(_QUOTE.sub("", text[start:]), groups)
+        _read_fields(_QUOTE.sub("", text[start : start + room]), groups)
+        room -= len(text) - start
         groups.recipients = [g for g in groups.recipients if "action" in g or "status" in g]
         if groups.recipients and not _is_talk(message):
             message.note("delivery status in text")
@@ -280,13 +285,13 @@ def _read_fields(text: str, groups: _Groups) -> None:
 
 def _collect(text: str, groups: _Groups) -> None:
     current: Group = {}
-    target, last, gap = groups.message, "", False
+    target, last, gap, folded = groups.message, "", False, 0
     for name, value, stray in _FIELD.findall(text[:MAX_TEXT]):
-        key = name.lower()
-        if not key and not stray:
+        key = name.lower() if name else ""
+        if not name and not stray:
             gap = True
         elif key in _OF_MESSAGE:
-            target, last = groups.message, key
+            target, last, folded = groups.message, key, 0
             _put(target, key, value)
         elif key in _OF_RECIPIENT or key.startswith("x-"):
             may_begin = gap or key in _BEGIN_GROUP
@@ -295,15 +300,16 @@ def _collect(text: str, groups: _Groups) -> None:
                     break
                 current = {}
                 groups.recipients.append(current)
-            target, last, gap = current, key, False
+            target, last, gap, folded = current, key, False, 0
             if key in current:
                 _put(current, key, value)
             else:
                 current[key] = value[:_MAX_FIELD]
         elif gap and "action" in current:
             break
-        elif last and not gap:
+        elif last and not gap and folded < _MAX_FOLDED:
             # A folded line that lost its indentation.
+            folded += 1
             target[last] = (target[last] + "\n" + (stray or f"{name}: {value}"))[:_MAX_FIELD]
 
 
@@ -400,9 +406,13 @@ def _mta(value: str | None) -> str | None:
 
 
 def _quoted(group: Group) -> Reply | None:
-    """The reply in the fields: of several, the first that has a code, else the first with words."""
+    """The reply in the fields: of several, the first that has a code, else the first with words.
+
+    One that says no more than its class (X.0.0) gives way to one with a status that says more.
+    """
     host = _mta(group.get("remote-mta"))
     first: Reply | None = None
+    vague: Reply | None = None
     for name in _WORDS:
         value = group.get(name)
         if not value:
@@ -413,8 +423,12 @@ def _quoted(group: Group) -> Reply | None:
             # The exit status of a program: Diagnostic-Code: X-Unix; 255
             continue
         if reply.code is not None and not (reply.code < 300 and _failed(group)):
-            return reply
+            if reply.status is None or not reply.status.endswith(".0.0"):
+                return reply if vague is None or reply.status else vague
+            vague = vague or reply
         first = first or reply
+    if vague is not None:
+        return vague
     # Sendmail quotes the answer to its QUIT as the reason.
     return None if first is not None and first.code is not None else first
 

@@ -14,7 +14,7 @@ from flufl.bounce import all_failures
 
 from bouncer.mail.address import address_key, addresses_in, clean, domain_of, unique
 from bouncer.mail.html import text_from_html
-from bouncer.mail.message import MAX_DEPTH, Message
+from bouncer.mail.message import MAX_DEPTH, MAX_TEXT, Message
 from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
 from bouncer.reports.about import returned_header
@@ -43,9 +43,9 @@ logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
 
 MAX_FLUFL = 32 * 1024
 MAX_FLUFL_PARTS = 100
-MAX_WRAPPED = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
+_REPORT = b"report-type=delivery-status"
 _QUOTED_AUTHOR = re.compile(r"(?mi)^[ \t>]{0,8}from[ \t]{0,4}:(.*)$")
 _DAEMONS_NAMES = ("mailer-daemon@", "postmaster@", "mail-daemon@", "mdaemon@", "mailerdaemon@")
 # A ticket about a bounce.
@@ -313,13 +313,14 @@ def _wrapped(message: Message, signs: _Signs) -> Report | None:
     """A notice that names nobody, of a gateway or a person, around the reports they received."""
     if signs.answers or message.is_of_list:
         return None
-    reports = [
-        report
-        for part in message.parts[:MAX_WRAPPED]
-        if not part.type.startswith("text/")
-        and b"report-type=delivery-status" in part.octets(_HEAD).lower()
-        and (report := dsn.read(Message(part.octets())))
-    ]
+    reports, room = [], 2 * MAX_TEXT
+    for part in message.parts:
+        if part.type.startswith("text/") or _REPORT not in part.octets(_HEAD).lower():
+            continue
+        octets = part.octets()[:room]
+        room -= len(octets)
+        if octets and (report := dsn.read(Message(octets))):
+            reports.append(report)
     if not reports:
         return None
     recipients = [recipient for report in reports for recipient in report.recipients]

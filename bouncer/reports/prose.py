@@ -137,7 +137,18 @@ def split_returned(text: str) -> tuple[str, str]:
 class Prose:
     """What a reporter wrote, and the addresses in it."""
 
-    __slots__ = ("_best", "_lasts", "_leads", "_positions", "_told", "mentions", "text")
+    __slots__ = (
+        "_among",
+        "_best",
+        "_indices",
+        "_keys",
+        "_lasts",
+        "_leads",
+        "_positions",
+        "_told",
+        "mentions",
+        "text",
+    )
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -147,6 +158,9 @@ class Prose:
         self._lasts: list[int] | None = None
         self._leads: bool | None = None
         self._told: dict[str, Reply] | None = None
+        self._indices: dict[str, list[int]] | None = None
+        self._among: list[str] = []
+        self._keys: set[str] = set()
 
     @property
     def positions(self) -> list[Position]:
@@ -229,14 +243,13 @@ class Prose:
 
     def _words_about(self, address: str, among: list[str]) -> Reply | None:
         own = address_key(address)
-        others = {address_key(other) for other in among} - {own} if len(among) > 1 else _NOBODY
+        others = self._others(among, own)
         if told := self._told_in_session(own, alone=not others):
             return told
         first: Reply | None = None
         start = 0
-        for index, mention in enumerate(self.mentions):
-            if mention.address != address and address_key(mention.address) != own:
-                continue
+        for index in self._where(own):
+            mention = self.mentions[index]
             if others and self._replies_lead and (ahead := self._said_ahead(mention)):
                 return ahead
             start, region = self._region(index, others)
@@ -260,6 +273,21 @@ class Prose:
             ):
                 return whole
         return first
+
+    def _others(self, among: list[str], own: str) -> set[str]:
+        if len(among) < 2:
+            return _NOBODY
+        if self._among is not among:
+            self._among, self._keys = among, set(map(address_key, among))
+        return self._keys - {own}
+
+    def _where(self, key: str) -> list[int]:
+        """Which mentions are of this address."""
+        if self._indices is None:
+            self._indices = {}
+            for index, mention in enumerate(self.mentions):
+                self._indices.setdefault(address_key(mention.address), []).append(index)
+        return self._indices.get(key, [])
 
     def _told_in_session(self, own: str, *, alone: bool) -> Reply | None:
         """What a transcript says of an address, or of the local name that is meant by it."""

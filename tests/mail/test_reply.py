@@ -34,6 +34,12 @@ from bouncer.mail.reply import MAX_TEXT_BYTES, Command, reply_from
         ("Mailbox full: 550 MB used of 500 MB", None, None),
         ("Questions: call 555-1234", None, None),
         ("a@b.example — 550 No such user", 550, None),
+        ("503 5.5.1 bad sequence; 550 5.1.1 user unknown", 550, "5.1.1"),
+        ("554 5.5.1 no valid recipients; 550 5.1.1 user unknown", 550, "5.1.1"),
+        ("502 5.5.2 not implemented", 502, "5.5.2"),
+        ("550 User unknown. host b said: 450 4.2.0 greylisted", 550, None),
+        ("connect to mx.b.example[2001:db8:550:1::2]:25: Connection refused", None, None),
+        ("mx.b.example[2001:db8:451::2] said: 550 5.1.1 no", 550, "5.1.1"),
     ],
 )
 def test_code_and_status_are_those_that_stand_in_the_words(
@@ -48,6 +54,9 @@ def test_a_reply_of_many_lines_is_one_line() -> None:
     reply = reply_from("550-5.7.26 Not\n  authenticated\n550-5.7.26 at all,\n550 5.7.26 sorry")
     assert reply is not None
     assert reply.text == "550 5.7.26 Not authenticated at all, sorry"
+    reply = reply_from("550-mx says\n550-line two\n550 5.7.1 line three")
+    assert reply is not None
+    assert (reply.text, reply.status) == ("550 mx says line two line three", "5.7.1")
 
 
 @pytest.mark.parametrize(

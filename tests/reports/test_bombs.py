@@ -9,6 +9,7 @@ import pytest
 
 from bouncer.mail import message as limits
 from bouncer.mail.message import Message
+from bouncer.reports import dsn
 from bouncer.reports.read import read
 
 HEAD = b"From: MAILER-DAEMON@x.example\nTo: us@example.com\nSubject: failure notice\n"
@@ -22,8 +23,20 @@ def nested(depth: int) -> bytes:
     return HEAD + parts + b"\nend"
 
 
-def status(body: bytes) -> bytes:
-    return REPORT + b"--x\nContent-Type: message/delivery-status\n\n" + body + b"\n--x--\n"
+def status(*bodies: bytes) -> bytes:
+    head = b"--x\nContent-Type: message/delivery-status\n\n"
+    return REPORT + b"\n".join(head + body for body in bodies) + b"\n--x--\n"
+
+
+def attached(count: int, lines: int) -> bytes:
+    report = (
+        status(b"Action: failed\n" + b"a\n" * lines).replace(b"=x", b"=y").replace(b"-x", b"-y")
+    )
+    part = b"--x\nContent-Type: message/rfc822\n\n" + report
+    return HEAD + b"Content-Type: multipart/mixed; boundary=x\n\n" + part * count + b"--x--\n"
+
+
+FAILED = b"Final-Recipient: rfc822; r%d@b.c\nAction: failed\n"
 
 
 def prose(body: bytes, headers: bytes = b"") -> bytes:
@@ -66,6 +79,25 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         b"Final-Recipient: rfc822; a@b.c\nAction: failed\nDiagnostic-Code: smtp; "
         + b"550-5.1.1 x " * 400_000
     ),
+    "lines that continue a field": lambda: status(
+        *[FAILED % 1 + b"Diagnostic-Code: smtp; 550 x\n" + b"a\n" * 490_000] * 20
+    ),
+    "long diagnostics": lambda: status(
+        *[FAILED % n + b"Diagnostic-Code: smtp; " + b"x 550 " * 2_700 for n in range(900)]
+    ),
+    "recipients in prose and in fields": lambda: status(
+        b"\n\n".join(FAILED % n + b"Status: 5.1.1" for n in range(1_000))
+    ).replace(
+        b"--x\n",
+        b"--x\n\n" + b"".join(b"<r%d@b.c>: none\n" % n for n in range(1_000)) + b"--x\n",
+        1,
+    ),
+    "reports within a report": lambda: attached(100, 100_000),
+    "fields in many texts": lambda: (
+        HEAD
+        + b"Content-Type: multipart/mixed; boundary=x\n\n"
+        + (b"--x\n\nFinal-Recipient: x\n" + b"a\n" * 490_000) * 20
+    ),
     "fields without values": lambda: status(b"X-A:\n" * 300_000),
     "at signs": lambda: prose(b"@" * 1_000_000),
     "one word": lambda: prose(b"a" * 2_000_000 + b"@b.c"),
@@ -106,13 +138,24 @@ def test_the_limits_hold() -> None:
     assert len(Message(prose(b"a" * 3_000_000)).root.text) <= limits.MAX_TEXT
 
 
-def touched(octets: bytes) -> int:
-    """How many bytes the readers turn into text: the work that grows with a mail."""
-    message = Message(octets)
-    return sum(len(part.octets()) for part in message.parts)
+@pytest.mark.parametrize("parts", [1, 4, 16])
+def test_the_fields_that_are_looked_at_grow_with_the_mail_and_then_no_more(
+    monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    looked_at = 0
+    collect = dsn._collect
+
+    def counting(text: str, groups: dsn._Groups) -> None:
+        nonlocal looked_at
+        looked_at += len(text)
+        collect(text, groups)
+
+    monkeypatch.setattr(dsn, "_collect", counting)
+    read(status(*[FAILED % 1 + b"X-A: b\n" * 60_000] * parts))
+    assert 400_000 < looked_at <= limits.MAX_TEXT
 
 
 @pytest.mark.parametrize("size", [1, 4, 16])
-def test_the_text_that_is_looked_at_grows_with_the_mail_and_then_no_more(size: int) -> None:
-    text = prose(b"x" * (size * 100_000))
-    assert touched(text) <= min(len(text), limits.MAX_TEXT)
+def test_the_prose_that_is_looked_at_grows_with_the_mail_and_then_no_more(size: int) -> None:
+    message = Message(prose(b"x" * (size * 100_000)))
+    assert len(message.root.head) <= limits.MAX_HEAD
