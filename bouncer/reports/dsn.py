@@ -15,9 +15,10 @@ from bouncer.mail.message import MAX_TEXT, Message, Part
 from bouncer.mail.reply import COMMANDS, Command, Reply, one_line, reply_from
 from bouncer.mail.status import status_in
 from bouncer.reports.about import returned_header
-from bouncer.reports.phrases import ANSWERS, DAEMONS
+from bouncer.reports.phrases import DAEMONS
 from bouncer.reports.prose import Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
+from bouncer.reports.subjects import answers, is_ticket
 
 MAX_RECIPIENTS = 1000
 _MAX_FIELD = 16 * 1024
@@ -268,7 +269,7 @@ def _is_talk(message: Message) -> bool:
     if DAEMONS.are_in((message.header("from") or "").lower()):
         return False
     subject = (message.header("subject") or "").lower()
-    return b"list-id" in message.root.fields or subject.startswith(ANSWERS)
+    return b"list-id" in message.root.fields or answers(subject) or is_ticket(subject)
 
 
 def _may_be_renamed(part: Part) -> bool:

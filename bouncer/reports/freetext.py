@@ -8,6 +8,7 @@ flufl.bounce comes last, where this finds no address.
 import email
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from flufl.bounce import all_failures
@@ -20,7 +21,6 @@ from bouncer.reports import dsn
 from bouncer.reports.about import returned_header
 from bouncer.reports.landmarks import QUOTING
 from bouncer.reports.phrases import (
-    ANSWERS,
     AUTOMATIC_SUBJECTS,
     AWAY_SUBJECTS,
     CHALLENGES,
@@ -32,11 +32,14 @@ from bouncer.reports.phrases import (
     FAILURES,
     GIVEN_UP,
     MACHINES,
+    NOTICES,
+    OTHER_DELIVERIES,
     PASSED_ON,
     STILL_TRYING,
 )
 from bouncer.reports.prose import MAX_RECIPIENTS, Position, Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
+from bouncer.reports.subjects import answers, is_ticket
 
 # It logs a traceback for each mail that its detectors stumble over.
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
@@ -47,11 +50,6 @@ _HEAD = 2048
 _FIRST_WORDS = 120
 _REPORT = b"report-type=delivery-status"
 _QUOTED_AUTHOR = re.compile(r"(?mi)^[ \t>]{0,8}from[ \t]{0,4}:(.*)$")
-_DAEMONS_NAMES = ("mailer-daemon@", "postmaster@", "mail-daemon@", "mdaemon@", "mailerdaemon@")
-# A ticket about a bounce.
-_TICKET = re.compile(r"\[[^\]]{0,60}#\s?\d|[^#]{0,200}[(\[]#\s?\d{2,12}[)\]]\s*$")
-# What lists and ticket systems put in front of a subject.
-_TAG = re.compile(r"(?:\[[^\]]{0,60}\]\s{0,4}){1,3}")
 # A line that says whose words are quoted below it.
 _ABOVE_QUOTED = re.compile(r"(?m)^([^\n>][^\n]{0,300})\n(?:[ \t]*\n)?>")
 
@@ -92,6 +90,8 @@ def read(message: Message) -> Report | None:
     """The report, where the mail is a bounce and says whose address it is about."""
     failed = _failed_recipients(message)
     signs = _Signs(message)
+    if signs.subject.startswith(NOTICES):
+        return None
     if not (failed or signs.daemon or signs.subject_failed or signs.null_sender):
         return _wrapped(message, signs)
     before, after = split_returned(_text_of(message))
@@ -111,14 +111,13 @@ def read(message: Message) -> Report | None:
         return wrapped
     if not recipients:
         recipients, kind, found_by = _last_resorts(message, prose, header.addressees, kind)
-    returns_mail = bool(after.strip() or message.returned())
-    if not recipients or not (failed or returns_mail or _is_for_sender(message, recipients)):
+    reported = tuple(_recipient(address, recipients, prose, kind, signs) for address in recipients)
+    returns_mail = bool(failed or after.strip() or message.returned())
+    if not reported or not (returns_mail or _is_for_sender(message, reported, signs)):
         return None
     return Report(
         format=found_by,
-        recipients=tuple(
-            _recipient(address, recipients, prose, kind, signs) for address in recipients
-        ),
+        recipients=reported,
         message_id=header.message_id,
         from_domain=header.from_domain,
         defects=tuple(message.defects),
@@ -189,7 +188,7 @@ class _Signs:
         self._words = ""
         self.words_fail = False
         self.subject = (message.header("subject") or "").lower()
-        self.answers = _TAG.sub("", self.subject, 1).startswith(ANSWERS)
+        self.answers = answers(self.subject)
         self.subject_failed = not self.answers and FAILED_SUBJECTS.are_in(self.subject)
         author = (message.header("from") or "").strip().lower()
         self.daemon = DAEMONS.are_in(author) if author else bool(self.subject)
@@ -239,7 +238,8 @@ class _Signs:
             self.answers
             or "? " in self.subject + " "
             or "? " in self._words
-            or _TICKET.match(self.subject) is not None
+            or is_ticket(self.subject)
+            or OTHER_DELIVERIES.are_in(self._words)
         )
 
 
@@ -272,21 +272,26 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
     return found
 
 
-def _is_for_sender(message: Message, recipients: list[str]) -> bool:
+def _is_for_sender(message: Message, reported: Sequence[ReportedRecipient], signs: _Signs) -> bool:
     """Whether who is told is who sent the mail, as far as a report that returns nothing shows it.
 
-    One that names its own addressee tells them of mail that did not reach them: quarantines,
-    schedulers, and whoever imitates them; unless a daemon's address wrote it, not only its name.
+    One that names its own addressee tells them of mail that did not reach them: quarantines, full
+    mailboxes, and whoever imitates them; unless a daemon quotes the server that refused it.
     """
-    authors = addresses_in(message.header("from") or "")
-    if authors and authors[-1].lower().startswith(_DAEMONS_NAMES):
+    if signs.daemon and any(
+        each.reply and (each.reply.host or each.reply.command) for each in reported
+    ):
         return True
-    told = {
+    told = _addressees(message)
+    return not all(address_key(each.recipient or "") in told for each in reported)
+
+
+def _addressees(message: Message) -> set[str]:
+    return {
         address_key(address)
         for name in ("to", "delivered-to")
         for address in addresses_in(message.header(name) or "")
     }
-    return not told.issuperset(map(address_key, recipients))
 
 
 def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
@@ -305,7 +310,7 @@ def _has_form_of_report(message: Message, prose: Prose, signs: _Signs) -> bool:
         and signs.null_sender
         and not (signs.answers or message.is_of_list)
         and prose.best is Position.LEADING
-        and _is_for_sender(message, prose.recipients())
+        and not _addressees(message).issuperset(map(address_key, prose.recipients()))
     )
 
 

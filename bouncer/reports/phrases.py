@@ -75,6 +75,49 @@ MACHINES = Phrases("""
 PASSED_ON = ("fw:", "fwd:", "wg:", "tr:", "rv:", "转发")
 ANSWERS = ("re:", "aw:", "sv:", "回复", "答复")
 
+# How the subject begins of what postmasters and owners of mailboxes are sent about their own.
+NOTICES = (
+    "postfix smtp server: errors",
+    "postfix smtp client: errors",
+    "spam report",
+    "spam digest",
+    "spam summary",
+    "spam quarantine",
+    "quarantine report",
+    "quarantine summary",
+    "quarantine digest",
+)
+
+# What tells of parcels, programs and tickets, whose deliveries fail too.
+OTHER_DELIVERIES = Phrases("""
+    your reply above this line
+    reply to this email directly
+    view it on github
+    commented on
+    traceback (most recent call last)
+    parcel
+    shipment
+    tracking number
+    your package
+    sendungsnummer
+    ihre sendung
+    ihr paket
+    annahme verweigert
+    numéro de suivi
+    votre colis
+    número de seguimiento
+    su paquete
+    il tuo pacco
+    numero di spedizione
+    sua encomenda
+    twoja paczka
+    twoja przesyłka
+    ваша посылка
+    お荷物
+    包裹
+    택배
+""")
+
 # That a mail did not arrive: words no other mail is likely to have.
 FAILURES = Phrases("""
     not be delivered
@@ -999,6 +1042,7 @@ CHALLENGES = Phrases(f"""
     spamarrest
     are being held
     bitte bestätigen sie
+    bestätigen sie bitte
     zurückgehalten
     confirme su dirección
     confirmez votre adresse
