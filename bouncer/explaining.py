@@ -5,12 +5,16 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from bouncer.classify.category import BounceClass, Category
+from bouncer.classify.rules import Explanation as Judged
 from bouncer.classify.rules import Rule, Ruleset
 from bouncer.events import Event
+from bouncer.mail.address import address_from_field
 from bouncer.mail.message import Message
 from bouncer.mail.reply import Command
+from bouncer.mail.status import status_in
 from bouncer.reading import Arrival, Domains, reading_of, report_of
 from bouncer.records import MediaType
+from bouncer.reports import dsn
 from bouncer.reports.read import READERS
 from bouncer.reports.report import Format, ReportedRecipient
 
@@ -19,6 +23,14 @@ class Explained(BaseModel):
     """Part of an explanation."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class FieldSaid(Explained):
+    """A field of the delivery status, and whether the event says what it says."""
+
+    name: str
+    value: str
+    believed: bool
 
 
 class Evidence(Explained):
@@ -32,6 +44,11 @@ class Evidence(Explained):
     reply_command: Command | None = Field(description="the SMTP command that was refused")
     believed_status: str | None
     because: str = Field(description="why that status was believed")
+    words_from: str | None = Field(description="where the words stand: a field, or the prose")
+    provider_by: str = Field(description="what the provider was recognised by")
+    fields: tuple[FieldSaid, ...] = Field(
+        description="recipient, status and words as the delivery status has them"
+    )
 
 
 class FittingRule(Explained):
@@ -82,17 +99,44 @@ def explain_arrival(
         defects=reading.defects,
         ruleset=rules.version,
         events=tuple(
-            ExplainedEvent(
-                event=event,
-                evidence=_evidence(reported),
-                rules=tuple(
-                    _fitting(rule, decided=number == 0)
-                    for number, rule in enumerate(rules.explain(report, reported).fitting)
-                ),
-            )
+            _explained(octets, event, reported, rules.explain(report, reported))
             for event, reported in zip(reading.events, report.recipients, strict=False)
         ),
     )
+
+
+def _explained(
+    octets: bytes, event: Event, reported: ReportedRecipient, judged: Judged
+) -> ExplainedEvent:
+    fields = _fields(octets, reported) if event.format is Format.DSN else ()
+    return ExplainedEvent(
+        event=event,
+        evidence=_evidence(reported, fields, judged.provider_by),
+        rules=tuple(
+            _fitting(rule, decided=number == 0) for number, rule in enumerate(judged.fitting)
+        ),
+    )
+
+
+def _fields(octets: bytes, reported: ReportedRecipient) -> tuple[FieldSaid, ...]:
+    group = dsn.fields_about(Message(octets), reported.recipient)
+    said = []
+    for name in (*dsn.ADDRESSES, "status", *dsn.WORDS):
+        value = group.get(name)
+        if value is None:
+            continue
+        if name in dsn.ADDRESSES:
+            believed = address_from_field(value) in (
+                reported.recipient,
+                reported.original_recipient,
+            )
+        elif name == "status":
+            believed = status_in(value) == reported.believed_status
+        else:
+            words = dsn.words_in(value)
+            believed = bool(words and reported.reply and words.text == reported.reply.text)
+        said.append(FieldSaid(name=name, value=" ".join(value.split()), believed=believed))
+    return tuple(said)
 
 
 def _readers_asked(octets: bytes, media_type: MediaType) -> tuple[str, ...]:
@@ -108,8 +152,11 @@ def _readers_asked(octets: bytes, media_type: MediaType) -> tuple[str, ...]:
     return tuple(asked)
 
 
-def _evidence(reported: ReportedRecipient) -> Evidence:
+def _evidence(
+    reported: ReportedRecipient, fields: tuple[FieldSaid, ...], provider_by: str
+) -> Evidence:
     reply = reported.reply
+    in_field = (f.name for f in fields if f.name in dsn.WORDS and f.believed)
     return Evidence(
         status_field=reported.status,
         reply=reply.text if reply else None,
@@ -119,6 +166,9 @@ def _evidence(reported: ReportedRecipient) -> Evidence:
         reply_command=reply.command if reply else None,
         believed_status=reported.believed_status,
         because=_because(reported),
+        words_from=next(in_field, "the part for people") if reply else None,
+        provider_by=provider_by,
+        fields=fields,
     )
 
 
@@ -127,6 +177,8 @@ def _because(reported: ReportedRecipient) -> str:
     believed = reported.believed_status
     if believed is None:
         return "the message has no enhanced status"
+    if reported.reply is None:
+        return "the Status field; no words of a server are quoted"
     if quoted is None:
         return "the Status field; the server's words have no enhanced status"
     if reported.status is None:

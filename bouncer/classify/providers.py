@@ -13,6 +13,7 @@ from bouncer.mail.address import domain_of
 from bouncer.reports.report import Report, ReportedRecipient
 
 OTHER = "other"
+_UNKNOWN = "nothing: no known name or word"
 MAX_REMEMBERED_BYTES = 512  # the same words come again and again, the recipient's address taken out
 
 
@@ -44,21 +45,29 @@ class Providers:
 
     def of(self, report: Report, recipient: ReportedRecipient, words: bytes) -> str:
         """The provider of this recipient, `other` if it is none we know."""
+        return self.recognised(report, recipient, words)[0]
+
+    def recognised(
+        self, report: Report, recipient: ReportedRecipient, words: bytes
+    ) -> tuple[str, str]:
+        """The provider, and what it was recognised by."""
         reply = recipient.reply
         servers = {recipient.remote_mta: None, (reply.host if reply else None): None}
         for server in servers:
             if server and (found := self._of_server(server)):
-                return found
+                return found, "the server that answered"
         for address in {recipient.recipient: None, recipient.original_recipient: None}:
             domain = domain_of(address) if address else None
             if domain and (found := self._of_domain(domain)):
-                return found
+                return found, "the recipient's domain"
         short = len(words) <= MAX_REMEMBERED_BYTES
         if found := self._remembered(words) if short else self._by_words(words):
-            return found
+            return found, "the words of the reply"
         if report.reporting_mta and not any(servers):
-            return _by_suffix(self._by_reporter, report.reporting_mta) or OTHER
-        return OTHER
+            found = _by_suffix(self._by_reporter, report.reporting_mta)
+            if found is not None:
+                return found, "the reporting MTA"
+        return OTHER, _UNKNOWN
 
     def _by_words(self, words: bytes) -> str | None:
         hit = next(self._fingerprints.matching(words), None)

@@ -81,6 +81,7 @@ class Explanation:
 
     verdict: Verdict
     fitting: tuple[Rule, ...]
+    provider_by: str
 
     @property
     def winner(self) -> Rule | None:
@@ -181,10 +182,11 @@ class Ruleset:
 
     def explain(self, report: Report, recipient: ReportedRecipient) -> Explanation:
         """The verdict with all rules that fitted, the one that won first."""
-        verdict = self.judge(report, recipient)
+        verdict, said = self.judge(report, recipient), said_of(recipient)
+        _, sign = self._providers.recognised(report, recipient, said.words)
         if recipient.kind not in (Kind.BOUNCE, Kind.DELAY):
-            return Explanation(verdict, ())
-        return Explanation(verdict, tuple(self.fitting(verdict.provider, said_of(recipient))))
+            return Explanation(verdict, (), sign)
+        return Explanation(verdict, tuple(self.fitting(verdict.provider, said)), sign)
 
     def fitting(self, provider: str, said: Said) -> Iterator[Rule]:
         """Every rule that fits, in the order of trying."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,11 @@ def explain(
 ) -> None:
     """Says of one message, step by step: which reader, which field believed, which rule and why."""
     settings = loaded(config)
-    found = next(iter(messages_of(path)))
+    found, *others = islice(messages_of(path), 2)
+    if others:
+        print(
+            f"bouncer: {path}: the first of several messages; classify reads all", file=sys.stderr
+        )
     if found.octets is None:
         fail(f"{path}: {found.error}")
     arrival = Arrival(item_id("", digest_of(found.octets)), "", Source.FILE, found.modified)
@@ -87,14 +92,26 @@ def _show_event(console: Console, one: ExplainedEvent) -> None:
     console.print(f"\n[bold]{escape(event.recipient or 'no recipient')}[/bold]")
     console.print(
         f"  verdict   {event.kind}, {class_}, {event.category or 'no category'}"
-        f"  (provider {event.provider}, vendor code {event.vendor_code or '-'})"
+        f"  (provider {event.provider}, by {evidence.provider_by};"
+        f" vendor code {event.vendor_code or '-'})"
     )
-    console.print(f"  words     {escape(evidence.reply or '-')}", soft_wrap=True)
+    for field in evidence.fields:
+        mark = "believed" if field.believed else "[dim]not believed[/dim]"
+        console.print(f"  field     {field.name}: {escape(field.value)}  {mark}", soft_wrap=True)
+    console.print(
+        f"  words     {escape(evidence.reply or '-')}"
+        f"  [dim]from {evidence.words_from or '-'}[/dim]",
+        soft_wrap=True,
+    )
     console.print(
         f"  status    {evidence.believed_status or '-'}: {evidence.because}"
         f"  [dim](field {evidence.status_field or '-'}, words {evidence.reply_status or '-'})[/dim]"
     )
-    console.print(f"  code      {evidence.reply_code or '-'}")
+    host = escape(evidence.reply_host or "-")
+    console.print(
+        f"  code      {evidence.reply_code or '-'}"
+        f"  [dim]command {evidence.reply_command or '-'}, host {host}[/dim]"
+    )
     for rule in one.rules:
         console.print(_rule_line(rule), soft_wrap=True)
     if not one.rules:
@@ -106,7 +123,10 @@ def _rule_line(rule: FittingRule) -> str:
         f"pattern {rule.pattern}" if rule.pattern else "",
         f"status {', '.join(rule.status)}" if rule.status else "",
         f"code {', '.join(rule.code)}" if rule.code else "",
+        f"command {', '.join(rule.command)}" if rule.command else "",
+        f"class {rule.class_}" if rule.class_ else "",
     ]
     mark = "[green]decided[/green]" if rule.decided else "[dim]fitted [/dim]"
     said = escape("; ".join(c for c in conditions if c))
-    return f"  {mark}   {rule.id} -> {rule.category}  [dim]{said} ({escape(rule.source)})[/dim]"
+    why = escape(", ".join(filter(None, (rule.file, rule.source, rule.reason))))
+    return f"  {mark}   {rule.id} -> {rule.category}  [dim]{said} ({why})[/dim]"

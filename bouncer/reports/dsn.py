@@ -52,8 +52,9 @@ _OF_RECIPIENT = {
     "failure-reason",
 }
 _BEGIN_GROUP = {"final-recipient", "original-recipient", "x-actual-recipient", "action"}
-# X- fields in which MTAs keep the words they were given.
-_WORDS = ("diagnostic-code", "x-supplementary-info", "x-notes", "x-smtp-response", "x-response",
+# Fields in which a recipient stands, and those in which MTAs keep the words they were given.
+ADDRESSES = ("final-recipient", "original-recipient", "x-actual-recipient")
+WORDS = ("diagnostic-code", "x-supplementary-info", "x-notes", "x-smtp-response", "x-response",
           "failure-reason", "localized-diagnostic")  # fmt: skip
 # A field with its continuation lines; a blank line; a line that is neither.
 _FIELD = re.compile(
@@ -154,6 +155,16 @@ def _report(
         from_domain=header.from_domain,
         defects=tuple(message.defects),
     )
+
+
+def fields_about(message: Message, address: str | None) -> Group:
+    """The fields of the group that names this recipient, by their names in lower case."""
+    groups = _groups(message)
+    for group in groups.recipients if groups is not None else ():
+        named = (group.get(name) for name in ADDRESSES)
+        if address in [address_from_field(value) for value in named if value]:
+            return group
+    return {}
 
 
 class _Human:
@@ -414,12 +425,11 @@ def _quoted(group: Group) -> Reply | None:
     host = _mta(group.get("remote-mta"))
     first: Reply | None = None
     vague: Reply | None = None
-    for name in _WORDS:
+    for name in WORDS:
         value = group.get(name)
         if not value:
             continue
-        typed = _DIAGNOSTIC_TYPE.match(value)
-        reply = reply_from(value[typed.end() :] if typed else value, host=host)
+        reply = words_in(value, host)
         if reply is None or reply.text.isdigit():
             # The exit status of a program: Diagnostic-Code: X-Unix; 255
             continue
@@ -432,6 +442,12 @@ def _quoted(group: Group) -> Reply | None:
         return vague
     # Sendmail quotes the answer to its QUIT as the reason.
     return None if first is not None and first.code is not None else first
+
+
+def words_in(value: str, host: str | None = None) -> Reply | None:
+    """The reply in a field such as Diagnostic-Code, without its type."""
+    typed = _DIAGNOSTIC_TYPE.match(value)
+    return reply_from(value[typed.end() :] if typed else value, host=host)
 
 
 def _failed(group: Group) -> bool:
