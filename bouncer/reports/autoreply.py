@@ -40,7 +40,8 @@ _CHALLENGERS = re.compile(
 )
 _UNSUBSCRIBE_SUBJECT = re.compile(
     r"\s*(?:re:\s*)?(?:please\s+)?(?:(?:list-?)?unsubscribe(?:\s+me)?|remove(?:\s+me)?|opt[ -]?out"
-    r"|abmelden|abbestellen|désabonner|désinscription|darse de baja|wypisz mnie|отписаться)"
+    r"|(?:newsletter\s+)?(?:abmelden|abbestellen)|désabonner|désinscription|darse de baja"
+    r"|wypisz mnie|отписаться)"
     r"\s*[.!]?\s*$|\s*unsubscribe[:= ]\S{1,200}\s*$",
     re.IGNORECASE,
 )

@@ -191,10 +191,13 @@ class _Signs:
         self.answers = answers(self.subject)
         self.subject_failed = not self.answers and FAILED_SUBJECTS.are_in(self.subject)
         author = (message.header("from") or "").strip().lower()
+        path = message.header("return-path")
+        sender = path.strip("<> ").lower() if path is not None else None
+        self.null_sender = sender in ("", "mailer-daemon")
+        if sender and "@" in sender and f"<{sender}>" in author:
+            author = sender  # people may call themselves what they like
         self.daemon = DAEMONS.are_in(author) if author else bool(self.subject)
         self.machine = self.daemon or MACHINES.are_in(author)
-        path = message.header("return-path")
-        self.null_sender = path is not None and path.strip("<> ").lower() in ("", "mailer-daemon")
 
     def read_words(self, text: str) -> None:
         """Takes the head of the text, its lines joined."""
@@ -205,6 +208,8 @@ class _Signs:
         """Two of three: a daemon wrote it, the subject says so, the words say so."""
         if not self.daemon:
             if AUTOMATIC_SUBJECTS.are_in(self.subject) or AWAY_SUBJECTS.are_in(self.subject):
+                return False
+            if is_ticket(self.subject) or OTHER_DELIVERIES.are_in(self._words):
                 return False
             if CHALLENGES.are_in(self._words) if self.null_sender else self._asks():
                 return False
@@ -234,13 +239,7 @@ class _Signs:
         """Whether a person answers or asks: no program that reports a failure does."""
         if self.subject.startswith(PASSED_ON):
             return not DAEMONS.are_in(self._words)
-        return (
-            self.answers
-            or "? " in self.subject + " "
-            or "? " in self._words
-            or is_ticket(self.subject)
-            or OTHER_DELIVERIES.are_in(self._words)
-        )
+        return self.answers or "? " in self.subject + " " or "? " in self._words
 
 
 def _says_failure(words: str) -> bool:

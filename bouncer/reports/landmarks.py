@@ -289,6 +289,14 @@ OTHERS_WORDS = frozenset(
     ayuda
     aide
     hilfe
+    absender
+    expéditeur
+    remitente
+    remetente
+    mittente
+    afzender
+    nadawca
+    отправитель
 """)
 )
 # Where the sender's address stands on the next line: `Sender Address:`.
@@ -321,6 +329,16 @@ OTHERS_ENDINGS = (
 )
 OTHERS_PAIRS = frozenset(
     phrases("""
+    contact us
+    us at
+    mit uns
+    uns unter
+    avec nous
+    con nosotros
+    con noi
+    fale conosco
+    z nami
+    с нами
     reply to
     write to
     forward to

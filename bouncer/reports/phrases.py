@@ -95,6 +95,9 @@ OTHER_DELIVERIES = Phrases("""
     view it on github
     commented on
     traceback (most recent call last)
+    grand totals
+    log summaries
+    logwatch
     parcel
     shipment
     tracking number
@@ -116,6 +119,8 @@ OTHER_DELIVERIES = Phrases("""
     お荷物
     包裹
     택배
+    заказ №
+    заказ n
 """)
 
 # That a mail did not arrive: words no other mail is likely to have.

@@ -77,6 +77,8 @@ _FOR_PROGRAM = re.compile(
     r"(?:^|\n)[ \t]{0,4}[\"<]{0,2}[|/][^\n@]{1,200}\n(?:[ \t]{1,8}\(reason:[^\n]{0,200}\n)?"
     r"[ \t]{0,8}\((?:expanded|generated) from:?[ ]<?$"
 )
+# In the name of a file or in a link; X.400 addresses have slashes and equals signs.
+_IN_PATH = re.compile(r"/[^=@]*/[^=@]*@|[^@]*//")
 _NOBODY: set[str] = set()
 # Where the part of a report begins that is about all its recipients.
 _SESSION = "ranscript of session"
@@ -382,6 +384,8 @@ def _says_nothing(words: str) -> bool:
 def _mentions(text: str) -> list[Mention]:
     found = []
     for start, end in spans_in(text):
+        if text.find("/", start, end) >= 0 and _IN_PATH.match(text, start, end):
+            continue
         line = text.rfind("\n", 0, start) + 1
         found.append(Mention(trimmed(text[start:end]), line, start, end))
         if len(found) == 2 * MAX_RECIPIENTS:
