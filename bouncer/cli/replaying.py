@@ -90,7 +90,7 @@ async def _replayed(settings: Config, scope: "Scope", *, dry_run: bool) -> "Repl
         store = await Store.open(
             settings.store.url.get_secret_value(),
             subscribers,
-            migrate=not dry_run,
+            migrate=False,
             reserve_bytes=settings.store.reserve_bytes,
         )
         stack.push_async_callback(store.close)

@@ -354,9 +354,6 @@ def _evidence(connection: Connection, table: Table, addresses: Sequence[str]) ->
     ]
 
 
-def _evidence_for(gained: Suppression) -> Evidence | None: ...
-
-
 def _naming(entry: Suppression, gone: Iterable[Evidence]) -> Suppression:
     """The entry with the events that it rested on."""
     of_entry = sorted({(e.received_at, e.event) for e in gone if e.speaks_for(entry)}, reverse=True)
