@@ -142,9 +142,9 @@ class Service:
         if store is None:
             return
         self._store = store
-        self._readers = self._pool(self._config)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._store.close)
+            self._readers = self._pool(self._config)
             stack.push_async_callback(lambda: self._readers.close())
             http = await stack.enter_async_context(self._http())
             async with asyncio.TaskGroup() as tasks:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+from bouncer.classify.rulefile import files_of
 from bouncer.config import Config
 
 _LOOK_SECONDS = 5.0
@@ -19,11 +20,13 @@ class Changes:
         self._file = file
         self._look_seconds = look_seconds
         self._paths: tuple[Path, ...] = ()
+        self._rules: tuple[Path, ...] = ()
         self._seen: _State = ()
 
     def follow(self, config: Config) -> None:
         """Looks from now on at the files of this configuration."""
         self._paths = tuple(_files(self._file, config))
+        self._rules = config.rules.directories
         self._seen = self._state()
 
     async def watch(self) -> None:
@@ -45,7 +48,8 @@ class Changes:
                 pending = state
 
     def _state(self) -> _State:
-        return tuple(_stamp(file) for path in self._paths for file in _within(path))
+        rule_files, hidden = files_of(self._rules)
+        return tuple(map(_stamp, (*self._paths, *rule_files, *(fault.file for fault in hidden))))
 
 
 def _files(file: Path | None, config: Config) -> Iterator[Path]:
@@ -54,18 +58,13 @@ def _files(file: Path | None, config: Config) -> Iterator[Path]:
     if config.smtp.tls:
         yield config.smtp.tls.certificate
         yield config.smtp.tls.key
-    yield from config.rules.directories
     yield from (w.secret_file for w in config.webhooks if w.secret_file)
-
-
-def _within(path: Path) -> list[Path]:
-    return [path, *sorted(path.glob("*.toml"))] if path.is_dir() else [path]
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:
     """What tells one state of a file from another; links are followed, as Kubernetes has them."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return str(path), 0, 0, 0
     return str(path), status.st_ino, status.st_mtime_ns, status.st_size

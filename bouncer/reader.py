@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import resource
-import shutil
 import signal
 import struct
 import sys
@@ -17,13 +16,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO, TypeVar
 
 from pydantic import TypeAdapter
 
 from bouncer.classify import rules
-from bouncer.errors import ReaderDied
+from bouncer.classify.rulefile import Written, parse
+from bouncer.errors import ConfigurationError, ReaderDied
 from bouncer.events import Source
 from bouncer.explaining import Explanation, explain_arrival
 from bouncer.memory import return_large_blocks
@@ -50,10 +49,12 @@ class ReaderLimits:
 class Reader:
     """One reader process. Started when it is first needed, and again after it died."""
 
-    def __init__(self, domains: Domains, limits: ReaderLimits, rules: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, domains: Domains, limits: ReaderLimits, rule_files: Sequence[Written] = ()
+    ) -> None:
         settings = {
             "domains": dict(domains),
-            "rules": [str(directory) for directory in rules],
+            "rules": [(str(file.path), file.octets.decode()) for file in rule_files],
             "memory_bytes": limits.memory_bytes,
         }
         self._settings = json.dumps(settings).encode()
@@ -157,14 +158,17 @@ async def _process() -> asyncio.subprocess.Process:
 
 
 class ReaderPool:
-    """Readers to borrow, each by one worker at a time."""
+    """Readers to borrow, each by one worker at a time.
+
+    The operator's rule files are read here, once: a reader that starts later has the same. Raises
+    ConfigurationError for those that cannot be used.
+    """
 
     def __init__(
-        self, count: int, domains: Domains, limits: ReaderLimits, rules: Sequence[Path] = ()
+        self, count: int, domains: Domains, limits: ReaderLimits, places: Sequence[Path] = ()
     ) -> None:
-        self._snapshot = _snapshot_of(rules) if rules else None
-        copies = sorted(Path(self._snapshot.name).iterdir()) if self._snapshot else []
-        self._readers = [Reader(domains, limits, copies) for _ in range(count)]
+        rule_files = rules.read_usable(places)
+        self._readers = [Reader(domains, limits, rule_files) for _ in range(count)]
         self._free: asyncio.Queue[Reader] = asyncio.Queue()
         for reader in self._readers:
             self._free.put_nowait(reader)
@@ -191,19 +195,6 @@ class ReaderPool:
         """Ends all of them."""
         for reader in self._readers:
             await reader.kill()
-        if self._snapshot is not None:
-            self._snapshot.cleanup()
-
-
-def _snapshot_of(directories: Sequence[Path]) -> TemporaryDirectory[str]:
-    """The rule files as they are now: a reader that starts later reads by the same."""
-    snapshot = TemporaryDirectory(prefix="bouncer-rules-")
-    for number, directory in enumerate(directories):
-        copy = Path(snapshot.name, f"{number:03}")
-        copy.mkdir()
-        for file in directory.glob("*.toml") if directory.is_dir() else [directory]:
-            shutil.copyfile(file, copy / file.name)
-    return snapshot
 
 
 def _item_of(reading: Reading) -> str | None:
@@ -224,7 +215,7 @@ def main() -> None:
     return_large_blocks()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     settings = json.loads(_receive(source))
-    ruleset = rules.load([Path(directory) for directory in settings["rules"]])
+    ruleset = rules.ruleset_of([_rule_file(name, text) for name, text in settings["rules"]])
     ruleset.prepare()
     limit = settings["memory_bytes"]
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -240,6 +231,13 @@ def main() -> None:
                 for each in request["arrivals"]
             ]
             _send(sink, answer(arrivals, domains, ruleset))
+
+
+def _rule_file(name: str, text: str) -> Written:
+    file, faults = parse(Path(name), text.encode())
+    if file is None:
+        raise ConfigurationError(*map(str, faults))
+    return file
 
 
 _Arrivals = Sequence[tuple[bytes, Arrival]]

@@ -8,14 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from bouncer.errors import ReaderDied
+from bouncer.errors import ConfigurationError, ReaderDied
 from bouncer.events import Source
-from bouncer.reader import Reader, ReaderLimits
+from bouncer.reader import Reader, ReaderLimits, ReaderPool
 from bouncer.records import InboxItem, MediaType
 from bouncer.reports.report import Format, Kind
 
 EXAMPLE = (Path(__file__).parents[1] / "docs/examples/first-bounce.eml").read_bytes()
 LIMITS = ReaderLimits(memory_bytes=512 * 2**20, timeout=timedelta(seconds=30))
+
+OWN_RULE = """
+[[rule]]
+id = "own.gone"
+category = "recipient_moved"
+pattern = "there is no such user here"
+examples = ["550 5.1.1 there is no such user here"]
+source = "our own postmaster"
+"""
 
 
 def item(number: int, octets: bytes = EXAMPLE) -> InboxItem:
@@ -96,3 +105,23 @@ async def test_unicode_addresses_cross_the_pipe(reader: Reader) -> None:
     octets = EXAMPLE.replace(b"gone@", "späti@".encode()).replace(b"rfc822;", b"utf-8;")
     (reading,) = await reader.read([item(0, octets)])
     assert reading.events[0].recipient == "späti@receiver.example"
+
+
+async def test_readers_that_start_later_have_the_rules_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "own.rules"  # named itself, so its name may be any
+    path.write_text(OWN_RULE)
+    pool = ReaderPool(2, {}, LIMITS, [path])
+    path.unlink()
+    try:
+        async with pool.reader() as first, pool.reader() as second:
+            assert await first.start() == await second.start()
+            (reading,) = await second.read([item(0)])
+        assert reading.events[0].rule == "own.gone"
+    finally:
+        await pool.close()
+
+
+def test_rules_that_cannot_be_read_are_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").symlink_to("nowhere")
+    with pytest.raises(ConfigurationError, match=r"own\.toml: cannot be read"):
+        ReaderPool(1, {}, LIMITS, [tmp_path])

@@ -4,6 +4,7 @@ A file with `provider` holds the rules of one receiver and says how it is recogn
 holds rules for everybody. Nothing here compiles or applies a rule.
 """
 
+import os
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from bouncer.classify.category import BounceClass, Category
+from bouncer.files import octets_of
 from bouncer.mail.reply import Command
 
 PACKAGED = Path(__file__).parent / "rules"
@@ -118,13 +120,51 @@ class Written:
     octets: bytes
 
 
+def files_of(places: Iterable[Path]) -> tuple[list[Path], list[Fault]]:
+    """The rule files of directories (or single files) in the order of reading, and what hides some.
+
+    Of a directory that is each `*.toml` but hidden ones: editors keep their locks in those
+    (`.#own.toml`). A file that is named twice is there once. What is listed has to be readable.
+    """
+    files: dict[str, Path] = {}
+    faults: list[Fault] = []
+    for place in places:
+        try:
+            for path in _within(place):
+                files.setdefault(os.path.realpath(path), path)
+        except OSError as error:
+            faults.append(Fault(place, f"cannot be read: {error.strerror}"))
+        except ValueError:
+            faults.append(Fault(place, "no file can have this name"))
+    return list(files.values()), faults
+
+
+def read_all(places: Iterable[Path]) -> tuple[list[Written], list[Fault]]:
+    """The files of directories (or single files) as written, and everything wrong with them."""
+    files: list[Written] = []
+    paths, faults = files_of(places)
+    for path in paths:
+        file, wrong = read(path)
+        faults += wrong
+        files += [file] if file else []
+    return files, faults
+
+
 def read(path: Path) -> tuple[Written | None, list[Fault]]:
     """One file as written, or everything that is wrong with it."""
     try:
-        octets = path.read_bytes()
-        document = tomllib.loads(octets.decode())
+        octets = octets_of(path)
+    except FileNotFoundError:
+        return None, [Fault(path, "is not there")]
     except OSError as error:
         return None, [Fault(path, f"cannot be read: {error.strerror}")]
+    return parse(path, octets)
+
+
+def parse(path: Path, octets: bytes) -> tuple[Written | None, list[Fault]]:
+    """A file of these octets as written, or everything that is wrong with it."""
+    try:
+        document = tomllib.loads(octets.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         return None, [Fault(path, f"is not TOML: {error}")]
     try:
@@ -133,19 +173,12 @@ def read(path: Path) -> tuple[Written | None, list[Fault]]:
         return None, list(_faults(path, document, error, rule_lines(octets)))
 
 
-def read_all(directories: Iterable[Path]) -> tuple[list[Written], list[Fault]]:
-    """The files of directories (or single files) in the order of their names, and their faults."""
-    files: list[Written] = []
-    faults: list[Fault] = []
-    for directory in directories:
-        if not directory.exists():
-            faults.append(Fault(directory, "is not there"))
-        for path in sorted(directory.glob("*.toml")) if directory.is_dir() else [directory]:
-            if path.exists():
-                file, wrong = read(path)
-                faults += wrong
-                files += [file] if file else []
-    return files, faults
+def _within(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    return sorted(
+        path for path in place.iterdir() if path.suffix == ".toml" and path.name[0] != "."
+    )
 
 
 def rule_lines(octets: bytes) -> list[int]:

@@ -7,6 +7,7 @@ a reporting MTA that got no enhanced status makes one up, and because receivers 
 """
 
 import hashlib
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -214,16 +215,28 @@ class Ruleset:
         return code.decode("utf-8", "replace")[:64] if code else None
 
 
-def load(directories: Sequence[Path] = ()) -> Ruleset:
-    """Our rules, and before them those of the operator's directories.
+def load(places: Sequence[Path] = ()) -> Ruleset:
+    """Our rules, and before them those of the operator's directories (or single files).
 
     ConfigurationError names everything that is wrong with the operator's files at once.
     """
-    operators, faults = read_all(directories)
-    faults += [fault for file in operators for fault in pattern_faults(file)]
+    return ruleset_of(read_usable(places))
+
+
+def read_usable(places: Sequence[Path]) -> list[Written]:
+    """Rule files without a fault; ConfigurationError names everything that is wrong at once."""
+    files, faults = read_all(places)
+    faults += [fault for file in files for fault in pattern_faults(file)]
+    if faults:
+        raise ConfigurationError(*map(str, faults))
+    return files
+
+
+def ruleset_of(operators: Sequence[Written]) -> Ruleset:
+    """Our rules, and before them those of these files."""
     ours, broken = read_all([PACKAGED])
-    if faults or broken:
-        raise ConfigurationError(*(str(fault) for fault in [*faults, *broken]))
+    if broken:
+        raise ConfigurationError(*map(str, broken))
     return Ruleset(operators, ours)
 
 
@@ -287,7 +300,7 @@ def _rule(path: Path, provider: str | None, entry: RuleEntry) -> Rule:
 def _version(files: Iterable[Written]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{file.path.name}\0{len(file.octets)}\0".encode())
+        digest.update(os.fsencode(f"{file.path.name}\0{len(file.octets)}\0"))
         digest.update(file.octets)
     return digest.hexdigest()[:12]
 
