@@ -204,16 +204,23 @@ class Service:
         self._changes.follow(self._config)
         while await _first(self._stop.asked, self._changes.asked) is self._changes.asked:
             self._changes.asked.clear()
-            try:
-                await self._change(self._reload(), tasks, door)
-            except (ConfigurationError, ReaderDied) as error:
-                self._metrics.config_last_reload_successful.set(0)
-                for line in str(error).splitlines():
-                    log.error("the configuration stays as it was: %s", line)
-            else:
-                self._metrics.config_last_reload_successful.set(1)
-                log.info("the configuration was read again")
+            changed = await self._read_again(tasks, door)
+            self._metrics.config_last_reload_successful.set(changed)
         log.info("stopping")
+
+    async def _read_again(self, tasks: asyncio.TaskGroup, door: smtp.Door | None) -> bool:
+        """Whether the configuration can be used as it is now. None that cannot ends the service."""
+        try:
+            await self._change(self._reload(), tasks, door)
+        except (ConfigurationError, ReaderDied) as error:
+            for line in str(error).splitlines():
+                log.error("the configuration stays as it was: %s", line)
+            return False
+        except Exception:
+            log.exception("the configuration stays as it was, for a fault of ours")
+            return False
+        log.info("the configuration was read again")
+        return True
 
     async def _change(
         self, config: Config, tasks: asyncio.TaskGroup, door: smtp.Door | None
@@ -225,9 +232,13 @@ class Service:
             )
         if config.smtp.tls:
             certificate.check(config.smtp.tls)
+        subscribers = _subscribers(config)
         readers = self._pool(config)
         try:
+            v1, beside = self._apps(config, readers)
             await readers.start()
+            if door is not None:
+                door.configure(config.smtp, config.domains)
         except BaseException:
             await readers.close()
             raise
@@ -235,10 +246,8 @@ class Service:
             if _value(config, key) != _value(self._started_with, key):
                 log.warning("%s has changed: that needs a restart", key)
         self._config, old_readers, self._readers = config, self._readers, readers
-        self._store.outbox.subscribe(_subscribers(config))
-        if door is not None:
-            door.configure(config.smtp, config.domains)
-        self._v1.app, self._beside.app = self._apps()
+        self._store.outbox.subscribe(subscribers)
+        self._v1.app, self._beside.app = v1, beside
         self._set_to_work(tasks)
         self._changes.follow(config)
         await old_readers.close()
@@ -303,7 +312,7 @@ class Service:
     @contextlib.asynccontextmanager
     async def _http(self) -> AsyncIterator[tuple[str, int]]:
         """The api port, and the metrics port where it is another."""
-        v1, beside = self._apps()
+        v1, beside = self._apps(self._config, self._readers)
         self._v1, self._beside = server.Replaceable(v1), server.Replaceable(beside)
         listen, elsewhere = self._config.api.listen, self._config.metrics.listen
         async with contextlib.AsyncExitStack() as stack:
@@ -312,14 +321,13 @@ class Service:
                 await stack.enter_async_context(server.serving(elsewhere, self._beside))
             yield address
 
-    def _apps(self) -> tuple[ASGIApp, ASGIApp]:
+    def _apps(self, config: Config, readers: ReaderPool) -> tuple[ASGIApp, ASGIApp]:
         """What is answered on the api port, and what on a metrics port of its own."""
-        config = self._config
         names = [name for name, _ in config.endpoints()]
         gauges = Gauges(self._store, self._metrics, names, self._clock)
         services = Services(
             store=self._store,
-            explain=self._readers.explain,
+            explain=readers.explain,
             readiness=self._problems,
             render_metrics=gauges.render,
             check_dnsbl=lambda targets: monitor.check(targets, config.dnsbl),

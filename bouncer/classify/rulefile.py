@@ -165,7 +165,9 @@ def parse(path: Path, octets: bytes) -> tuple[Written | None, list[Fault]]:
     """A file of these octets as written, or everything that is wrong with it."""
     try:
         document = tomllib.loads(octets.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        return None, [Fault(path, "is nested too deeply")]
+    except ValueError as error:  # also of a number with too many digits
         return None, [Fault(path, f"is not TOML: {error}")]
     try:
         return Written(path, RuleFile.model_validate(document), octets), []

@@ -158,8 +158,8 @@ class Door:
 
     def configure(self, config: Smtp, domains: Sequence[BounceDomain]) -> None:
         """What holds for sessions from now on; running ones keep their limits."""
+        self.limits = Limits(config)  # first, as the system may refuse the descriptors
         self.hostname = config.hostname
-        self.limits = Limits(config)
         self.domains = frozenset(domain.bounce_domain for domain in domains)
         self.offers_tls = config.tls is not None
         self.requires_tls = config.tls is not None and config.tls.require

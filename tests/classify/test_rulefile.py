@@ -68,6 +68,26 @@ class TestWhatCannotBeRead:
     def test_a_name_that_no_file_can_have(self) -> None:
         assert texts(Path("a\0b")) == ["a\0b: no file can have this name"]
 
+    @pytest.mark.parametrize(
+        ("text", "told"),
+        [
+            ("a = " + "[" * 3000, "is nested too deeply"),
+            ("a = " + "{a = " * 3000, "is nested too deeply"),
+            ("a = [", "is not TOML"),
+            ("a = " + "9" * 5000, "is not TOML"),
+            ("a = 2026-13-45", "is not TOML"),
+        ],
+    )
+    def test_what_is_not_toml(self, tmp_path: Path, text: str, told: str) -> None:
+        (tmp_path / "x.toml").write_text(text)
+        (fault,) = texts(tmp_path)
+        assert told in fault
+
+    def test_octets_that_are_no_text(self, tmp_path: Path) -> None:
+        (tmp_path / "x.toml").write_bytes(b"\x00\xff")
+        (fault,) = texts(tmp_path)
+        assert "is not TOML" in fault
+
     @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
     def test_what_we_may_not_read(self, tmp_path: Path) -> None:
         (tmp_path / "x.toml").write_text(RULE)
