@@ -33,6 +33,7 @@ from pydantic_settings import (
 )
 
 from bouncer.events import TYPES, Severity
+from bouncer.files import octets_of
 from bouncer.outbound import url_fault
 
 ENVIRONMENT_PREFIX = "BOUNCER__"
@@ -501,9 +502,9 @@ def _secret_from_file(values: Any, key: str) -> Any:
         return values
     if values.get(key):
         raise ValueError(f"write {key} or {key}_file, not both")
-    path = Path(values[f"{key}_file"])
+    path = Path(str(values[f"{key}_file"]))
     try:
-        return {**values, key: path.read_text().strip()}
+        return {**values, key: octets_of(path).decode().strip()}
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise ValueError(f"{key}_file: {path}: {reason}") from error

@@ -7,6 +7,7 @@ environment (`BOUNCER__SMTP__HOSTNAME=...`), then the file, then the defaults.
 import difflib
 import os
 from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +23,13 @@ from pydantic_settings import (
 
 from bouncer.config import ENVIRONMENT_PREFIX, Config
 from bouncer.errors import ConfigurationError
+from bouncer.files import octets_of
+
+# What a file may stand for by its aliases. Without them it stands for as much as it holds.
+_MAX_ALIASED_VALUES = 100_000
+
+# What PyYAML lets through for values such as 2026-13-45, 0b_ and "\\UFFFFFFFF".
+_NOT_ITS_KIND = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
@@ -88,7 +96,18 @@ def _build(values: dict[str, Any], environment: Mapping[str, str]) -> Config:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice: the second would replace the first unseen."""
+    """Refuses a key that is there twice: the second would replace the first unseen.
+
+    Refuses aliases too that stand for themselves, or for so much that reading it takes forever.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            sizes: dict[yaml.Node, int] = {}
+            if _size(node, sizes) > max(_MAX_ALIASED_VALUES, len(sizes)):
+                raise yaml.MarkedYAMLError(problem="its aliases stand for too many values")
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -102,26 +121,51 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _size(node: yaml.Node, sizes: dict[yaml.Node, int]) -> int:
+    """How many values a node stands for; `sizes` has those known, 0 while one is looked at."""
+    if node not in sizes:
+        sizes[node] = 0
+        below = _below(node)
+        sizes[node] = 1 + sum(_size(each, sizes) for each in below)
+    elif not sizes[node]:
+        raise yaml.MarkedYAMLError(
+            problem="an alias is part of what it stands for", problem_mark=node.start_mark
+        )
+    return sizes[node]
+
+
+def _below(node: yaml.Node) -> Iterable[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return chain.from_iterable(node.value)
+    return chain(node.value) if isinstance(node, yaml.SequenceNode) else ()
+
+
 class _Environment(EnvSettingsSource):
     """Environment variables; what is no JSON where a list is wanted is one bare value."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
             return super().decode_complex_value(field_name, field, value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [part.strip() for part in str(value).split(",")]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        values = yaml.load(octets_of(path), Loader=_Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path}: is nested too deeply") from error
+    except yaml.reader.ReaderError as error:
+        raise ConfigurationError(f"{path}: is not text: {error.reason}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "not readable as YAML"
         raise ConfigurationError(f"{path}{line}: {problem}") from error
+    except _NOT_ITS_KIND as error:
+        raise ConfigurationError(f"{path}: a value is not what it looks like: {error}") from error
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -1,5 +1,6 @@
 """The configuration: what it takes, and how it says what is wrong with it."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -138,6 +139,70 @@ def test_a_fault_names_the_file_the_key_and_what_to_write(
 ) -> None:
     (found,) = faults(tmp_path, text)
     assert found.startswith(fault)
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)
+)
+MERGED = "a0: &a0 {k: 1, l: 2}\n" + "\n".join(
+    f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 10)
+)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a: " + "[" * 3000, "bouncer.yaml: is nested too deeply"),
+        ("a: " + "{a: " * 3000, "bouncer.yaml: is nested too deeply"),
+        ("a: 2026-13-45", "bouncer.yaml: a value is not what it looks like: month must be"),
+        ("a: 0b_", "bouncer.yaml: a value is not what it looks like"),
+        ("a: !!timestamp x", "bouncer.yaml: a value is not what it looks like"),
+        ("a: !!bool x", "bouncer.yaml: a value is not what it looks like"),
+        ('a: "\\UFFFFFFFF"', "bouncer.yaml: a value is not what it looks like"),
+        (BOMB, "bouncer.yaml: its aliases stand for too many values"),
+        (MERGED, "bouncer.yaml: its aliases stand for too many values"),
+        ("a: &a [*a]", "bouncer.yaml:1: an alias is part of what it stands for"),
+        ("a: &a {b: *a}", "bouncer.yaml:1: an alias is part of what it stands for"),
+        ("store: {url_file: 5}", "bouncer.yaml: store: url_file: 5: No such file"),
+    ],
+)
+def test_what_cannot_be_read_is_a_fault_of_one_line(tmp_path: Path, text: str, fault: str) -> None:
+    (found,) = faults(tmp_path, text)
+    assert found.startswith(fault)
+
+
+def test_aliases_are_taken(tmp_path: Path) -> None:
+    text = """
+domains:
+- {bounce_domain: a.test, sending_domains: &ours [one.test, two.test]}
+- {bounce_domain: b.test, sending_domains: *ours}
+"""
+    config = load(written(tmp_path, text), {})
+    assert config.domains[1].sending_domains == ("one.test", "two.test")
+
+
+@pytest.mark.timeout(20)
+def test_a_file_that_is_none_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "binary").write_bytes(b"\x00\xff")
+    os.mkfifo(tmp_path / "pipe")
+    for name, fault in (
+        ("link", "it links to nowhere, which is not there"),
+        ("binary", "is not text: "),
+        ("pipe", "it is no regular file"),
+        (".", "it is a directory"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            load(tmp_path / name, {})
+        assert caught.value.faults[0].startswith(f"{tmp_path / name}: {fault}")
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_place_of_a_secret_is_a_fault(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (found,) = faults(tmp_path, f"store: {{url_file: {tmp_path}/pipe}}")
+    assert found.endswith("pipe: it is no regular file")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -31,12 +31,32 @@ def config_path(given: Path | None) -> Path | None:
 
 def faults_of(path: Path | None) -> list[str]:
     """Everything that is wrong with this configuration and the files it names, a line each."""
+    return _examined(path)[1]
+
+
+def again(path: Path | None) -> Config:
+    """The configuration, as it is now; raises ConfigurationError with a line for each fault."""
+    settings, faults = _examined(path)
+    if faults:
+        raise ConfigurationError(*faults)
+    return settings
+
+
+def loaded(given: Path | None) -> Config:
+    """The configuration; a bad one ends the command with a line for each fault."""
+    settings, faults = _examined(config_path(given))
+    if faults:
+        fail(*faults)
+    return settings
+
+
+def _examined(path: Path | None) -> tuple[Config, list[str]]:
     settings, faults = config_file.examine(path)
     if settings.rules.directories:
         faults += _said_by(lambda: rules.load(settings.rules.directories))
     if tls := settings.smtp.tls:
         faults += _said_by(lambda: certificate.check(tls))
-    return faults + _said_by(lambda: zones.faults(settings.dnsbl))
+    return settings, faults + _said_by(lambda: zones.faults(settings.dnsbl))
 
 
 def _said_by(check: Callable[[], object]) -> list[str]:
@@ -46,18 +66,3 @@ def _said_by(check: Callable[[], object]) -> list[str]:
     except ConfigurationError as error:
         return list(error.faults)
     return [str(fault) for fault in found] if isinstance(found, list) else []
-
-
-def again(path: Path | None) -> Config:
-    """The configuration, as it is now; raises ConfigurationError with a line for each fault."""
-    if faults := faults_of(path):
-        raise ConfigurationError(*faults)
-    return config_file.load(path)
-
-
-def loaded(given: Path | None) -> Config:
-    """The configuration; a bad one ends the command with a line for each fault."""
-    path = config_path(given)
-    if faults := faults_of(path):
-        fail(*faults)
-    return config_file.load(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bouncer.config import Tls
 from bouncer.errors import ConfigurationError
+from bouncer.files import octets_of
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
@@ -24,6 +25,8 @@ def server_context(tls: Tls) -> ssl.SSLContext:
 def check(tls: Tls) -> None:
     """Raises ConfigurationError for a certificate and key that cannot be used together."""
     try:
+        for path in (tls.certificate, tls.key):
+            octets_of(path)  # OpenSSL would wait for a pipe
         server_context(tls)
         expiry(tls.certificate)
     except (OSError, ValueError) as error:

@@ -87,6 +87,64 @@ def test_a_bad_change_leaves_everything_as_it_was(
         assert bounce_of(bouncer, "b@receiver.example")["sending_domain"] == "changed.test"
 
 
+def test_no_rule_file_that_cannot_be_read_ends_the_service(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "own.toml").write_text(OWN_RULE)
+    bad = rules / "x.toml"
+    domain = {"bounce_domain": "bounces.test", "sending_domains": ["one.test"]}
+    config = {"domains": [domain], "rules": {"directories": [str(rules)]}}
+    with running(Bouncer(tmp_path, free_port(), free_port(), config)) as bouncer:
+        (rules / ".#own.toml").symlink_to("root@host.1:17")
+        for make, remove, told in (
+            (lambda: bad.symlink_to("nowhere"), bad.unlink, "it links to nowhere"),
+            (lambda: bad.write_text("a = " + "[" * 3000), bad.unlink, "nested too deeply"),
+            (bad.mkdir, bad.rmdir, "it is a directory"),
+            (lambda: os.mkfifo(bad), bad.unlink, "it is no regular file"),
+        ):
+            make()
+            os.kill(bouncer.pid, signal.SIGHUP)
+            wait_until(said(bouncer, told), seconds=30)
+            assert bouncer.metric(GOOD) == 0
+            remove()
+        assert bounce_of(bouncer, "a@receiver.example")["rule"] == "own.gone"
+        os.kill(bouncer.pid, signal.SIGHUP)
+        wait_until(lambda: bouncer.metric(GOOD) == 1, seconds=30)
+        assert "Traceback" not in bouncer.log_file.read_text()
+        assert bouncer.stop() == 0
+
+
+def test_no_configuration_that_cannot_be_read_ends_the_service(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    with running(Bouncer(tmp_path, free_port(), free_port(), {})) as bouncer:
+        file = bouncer.config_file
+        file.unlink()
+        for make, remove, told in (
+            (lambda: file.symlink_to("nowhere"), file.unlink, "it links to nowhere"),
+            (lambda: file.write_text("a: " + "[" * 3000), file.unlink, "nested too deeply"),
+            (lambda: file.write_bytes(b"\x00\xff"), file.unlink, "not text"),
+            (lambda: file.write_text(alias_bomb()), file.unlink, "aliases"),
+            (file.mkdir, file.rmdir, "it is a directory"),
+            (lambda: os.mkfifo(file), file.unlink, "it is no regular file"),
+        ):
+            make()
+            os.kill(bouncer.pid, signal.SIGHUP)
+            wait_until(said(bouncer, told), seconds=30)
+            assert bouncer.metric(GOOD) == 0
+            remove()
+        assert "Traceback" not in bouncer.log_file.read_text()
+        assert bouncer.stop() == 0
+
+
+def alias_bomb() -> str:
+    """A small file that stands for ten billion values."""
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    return "\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *levels])
+
+
 def test_a_reload_does_not_open_what_listens_to_everybody(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
