@@ -180,7 +180,7 @@ class _Reader:
 
     def _group(self) -> _Part:
         if self._take("?"):
-            if self._take("P<"):
+            if self._take("P<") or self._take("<"):
                 self._at = self._pattern.index(">", self._at) + 1
             elif not self._take(":"):
                 raise _NotUnderstood

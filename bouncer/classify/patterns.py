@@ -9,7 +9,7 @@ automaton for all patterns, and its own filter for their literals, are faster on
 seen, and ten to a hundred times slower on one they have not, as most replies are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol, cast
 
@@ -25,13 +25,16 @@ MAX_PATTERN_MEMORY_BYTES = 1024 * 1024
 class Match(Protocol):
     """What RE2 found."""
 
-    def group(self, group: int | str) -> bytes | None: ...
+    def group(self, group: int | bytes) -> bytes | None: ...
 
     def groups(self) -> tuple[bytes | None, ...]: ...
 
 
 class Pattern(Protocol):
     """One compiled pattern."""
+
+    @property
+    def groupindex(self) -> Mapping[bytes, int]: ...
 
     def search(self, text: bytes) -> Match | None: ...
 
@@ -67,6 +70,11 @@ def fault_in(pattern: str) -> str | None:
     except re2.error:
         return "pattern too large"
     return None
+
+
+def has_group(pattern: str, name: str) -> bool:
+    """Whether a group of the pattern has this name, `(?P<name>...)` or `(?<name>...)`."""
+    return f"<{name}>" in pattern and name.encode() in compiled(pattern).groupindex
 
 
 class PatternSet:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bouncer.classify.category import BounceClass, Category, class_of
-from bouncer.classify.patterns import PatternSet, compiled, fault_in
+from bouncer.classify.patterns import PatternSet, compiled, fault_in, has_group
 from bouncer.classify.providers import MAX_REMEMBERED_BYTES, OTHER, Providers
 from bouncer.classify.rulefile import (
     PACKAGED,
@@ -210,7 +210,7 @@ class Ruleset:
         found = compiled(pattern).search(words) if pattern and words else None
         if found is None:
             return None
-        groups = (found.group("vendor_code"),) if named else found.groups()
+        groups = (found.group(b"vendor_code"),) if named else found.groups()
         code = next((group for group in groups if group), found.group(0))
         return code.decode("utf-8", "replace")[:64] if code else None
 
@@ -293,7 +293,7 @@ def _rule(path: Path, provider: str | None, entry: RuleEntry) -> Rule:
         examples=entry.examples,
         provider=provider,
         file=path,
-        names_vendor_code="(?P<vendor_code>" in (entry.pattern or ""),
+        names_vendor_code=has_group(entry.pattern or "", "vendor_code"),
     )
 
 

@@ -11,7 +11,8 @@ from bouncer.classify.rules import Ruleset
 
 _PIECES = (
     "user", "mail ?box", "(un)?known", "(a|bc)+", "[ab]", "[^ab]", "[a-c]", r"\d{3}", "x*", "y?",
-    r"\bspam\b", "^550", "full$", ".{0,5}", "(?P<vendor_code>S\\d+)", r"\.", "é", "b{2,}", "c{,3}",
+    r"\bspam\b", "^550", "full$", ".{0,5}", "(?P<vendor_code>S\\d+)", "(?<vendor_code>S\\d+)",
+    r"\.", "é", "b{2,}", "c{,3}",
     "(?:no such|unknown) user", "(over|exceed(s|ed)?) quota", r"\x41", r"\pL", "(?i)z", r"[\w-]",
     "[[:alpha:]]", "K", "ß", "[]a]", "d+?", "(e|)", r"\Qa.b\E",
 )  # fmt: skip

@@ -118,6 +118,17 @@ class TestOperators:
         assert (verdict.provider, verdict.vendor_code) == ("acme", "17")
         assert judge("550 User unknown (ACME-17)", rules=rules).rule != "mine.unknown"
 
+    @pytest.mark.parametrize("opening", ["(?P<vendor_code>", "(?<vendor_code>"])
+    def test_a_rule_names_a_vendor_code(self, tmp_path: Path, opening: str) -> None:
+        pattern = rf"user (unknown) \({opening}[A-Z]+-\d+)\)"
+        rules = operators(tmp_path, RULE.replace("user unknown", pattern, 1))
+        assert judge("550 User unknown (ACME-17)", rules=rules).vendor_code == "ACME-17"
+
+    def test_what_looks_like_a_named_group_is_none(self, tmp_path: Path) -> None:
+        rules = operators(tmp_path, RULE.replace("user unknown", r"unknown \(?<vendor_code>", 1))
+        verdict = judge("550 User unknown <vendor_code>", rules=rules)
+        assert (verdict.rule, verdict.vendor_code) == ("mine.unknown", None)
+
     def test_a_hostile_pattern_costs_nothing_special(self, tmp_path: Path) -> None:
         rules = operators(tmp_path, RULE.replace("user unknown", "(a+)+b$"))
         assert judge("550 " + "a" * 100_000 + "!", rules=rules).rule != "mine.unknown"
