@@ -22,6 +22,7 @@ from bouncer import __version__, pipeline
 from bouncer.api import server
 from bouncer.api.app import Services, create_app
 from bouncer.changes import Changes
+from bouncer.classify import rulefile
 from bouncer.clock import Clock, now
 from bouncer.config import Config
 from bouncer.dnsbl import monitor
@@ -201,7 +202,7 @@ class Service:
             await self._drain(door)
 
     async def _until_stopped(self, tasks: asyncio.TaskGroup, door: smtp.Door | None) -> None:
-        self._changes.follow(self._config)
+        self._follow(self._config)
         while await _first(self._stop.asked, self._changes.asked) is self._changes.asked:
             self._changes.asked.clear()
             changed = await self._read_again(tasks, door)
@@ -249,8 +250,14 @@ class Service:
         self._store.outbox.subscribe(subscribers)
         self._v1.app, self._beside.app = v1, beside
         self._set_to_work(tasks)
-        self._changes.follow(config)
+        self._follow(config)
         await old_readers.close()
+
+    def _follow(self, config: Config) -> None:
+        """Looks from now on at the files of this configuration, and says which are of no use."""
+        self._changes.follow(config)
+        for fault in rulefile.idle(config.rules.directories):
+            log.warning("rules.directories: %s", fault)
 
     async def _drain(self, door: smtp.Door) -> None:
         draining = asyncio.create_task(door.drain(), name="drain")

@@ -4,11 +4,12 @@ Patterns compile; every example is decided by its own rule, through the whole se
 will be used in; no rule repeats an earlier one; ids are unique.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bouncer.classify.providers import OTHER
-from bouncer.classify.rulefile import PACKAGED, Fault, Written, read_all, rule_lines
+from bouncer.classify.rulefile import PACKAGED, Fault, Written, idle, read_all
 from bouncer.classify.rules import Rule, Ruleset, pattern_faults, said_of
 from bouncer.mail.reply import reply_from
 from bouncer.reports.report import Kind, ReportedRecipient
@@ -17,11 +18,15 @@ from bouncer.reports.report import Kind, ReportedRecipient
 def check(directories: Sequence[Path] = ()) -> list[Fault]:
     """Everything wrong with the rule files of these directories (ours, if none is named)."""
     ours, faults = read_all([PACKAGED])
-    operators, wrong = read_all(directories)
-    faults += wrong
-    checked = operators if directories else ours
+    named, wrong = read_all(directories)
+    faults += [*wrong, *idle(directories)]
+    packaged = {os.path.realpath(file.path): file for file in ours}
+    operators = [file for file in named if os.path.realpath(file.path) not in packaged]
+    checked = [packaged.get(os.path.realpath(file.path), file) for file in named]
+    if not directories:
+        checked = ours
     for file in checked:
-        faults += [_placed(fault, file) for fault in pattern_faults(file)]
+        faults += pattern_faults(file)
     if not faults:
         faults += check_rules(Ruleset(operators, ours), checked)
     return faults
@@ -32,9 +37,9 @@ def check_rules(ruleset: Ruleset, files: Iterable[Written]) -> list[Fault]:
     faults = []
     for file in files:
         own = [rule for rule in ruleset.rules if rule.file == file.path]
-        for rule in own:
+        for position, rule in enumerate(own):
             found = [*_repetitions(rule, ruleset), *_examples_lost(rule, ruleset)]
-            faults += [_placed(Fault(file.path, text, rule=rule.id), file) for text in found]
+            faults += [file.fault(position, text) for text in found]
     return faults
 
 
@@ -73,14 +78,3 @@ def fitting(ruleset: Ruleset, provider: str, reply: str) -> Iterator[Rule]:
     """The rules that fit a reply of this provider, in the order of trying."""
     quoted = ReportedRecipient(Kind.BOUNCE, "user@example.com", reply=reply_from(reply))
     return ruleset.fitting(provider, said_of(quoted))
-
-
-def _placed(fault: Fault, file: Written) -> Fault:
-    """The fault with the line on which its rule begins."""
-    ids = [entry.id for entry in file.content.rule]
-    if fault.rule not in ids:
-        return fault
-    lines = rule_lines(file.octets)
-    position = ids.index(fault.rule)
-    line = lines[position] if position < len(lines) else None
-    return Fault(fault.file, fault.text, line, fault.rule)

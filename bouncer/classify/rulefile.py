@@ -4,20 +4,26 @@ A file with `provider` holds the rules of one receiver and says how it is recogn
 holds rules for everybody. Nothing here compiles or applies a rule.
 """
 
+import difflib
+import json
 import os
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from bouncer.classify.category import BounceClass, Category
 from bouncer.files import octets_of
 from bouncer.mail.reply import Command
 
 PACKAGED = Path(__file__).parent / "rules"
+
+_HEADINGS = {"rule": "[[rule]]", "recognise": "[recognise]"}
+_MAX_QUOTED = 80  # characters of a value that a message repeats
 
 _FEEDBACK = {
     Category.COMPLAINT,
@@ -90,6 +96,10 @@ class RuleFile(_Written):
     recognise: Recognition = Recognition()
     rule: tuple[RuleEntry, ...] = ()
 
+    @property
+    def says_nothing(self) -> bool:
+        return not self.rule and self.recognise == Recognition()
+
     @model_validator(mode="after")
     def _recognises_somebody(self) -> "RuleFile":
         if self.provider is None and self.recognise != Recognition():
@@ -118,6 +128,11 @@ class Written:
     path: Path
     content: RuleFile
     octets: bytes
+
+    def fault(self, position: int, text: str) -> Fault:
+        """A fault of the rule at this position, with the line on which it begins."""
+        line = _line_of(position, rule_lines(self.octets))
+        return Fault(self.path, text, line, self.content.rule[position].id)
 
 
 def files_of(places: Iterable[Path]) -> tuple[list[Path], list[Fault]]:
@@ -150,6 +165,19 @@ def read_all(places: Iterable[Path]) -> tuple[list[Written], list[Fault]]:
     return files, faults
 
 
+def idle(places: Sequence[Path]) -> list[Fault]:
+    """The directories and files without a rule.
+
+    Whoever checks rules has named the wrong place. A service only warns of them: it may start
+    before the first rule is written, and goes on when the last one is taken away.
+    """
+    faults = [Fault(place, "holds no rule file (*.toml)") for place in places if _is_empty(place)]
+    files, _ = read_all(places)
+    return faults + [
+        Fault(file.path, "holds no rule") for file in files if file.content.says_nothing
+    ]
+
+
 def read(path: Path) -> tuple[Written | None, list[Fault]]:
     """One file as written, or everything that is wrong with it."""
     try:
@@ -175,6 +203,13 @@ def parse(path: Path, octets: bytes) -> tuple[Written | None, list[Fault]]:
         return None, list(_faults(path, document, error, rule_lines(octets)))
 
 
+def _is_empty(place: Path) -> bool:
+    try:
+        return not _within(place)
+    except (OSError, ValueError):
+        return False
+
+
 def _within(place: Path) -> list[Path]:
     if not place.is_dir():
         return [place]
@@ -195,17 +230,72 @@ def rule_lines(octets: bytes) -> list[int]:
 def _faults(
     path: Path, document: dict[str, object], error: ValidationError, lines: list[int]
 ) -> Iterator[Fault]:
-    for detail in error.errors(include_url=False, include_input=False):
+    for detail in error.errors(include_url=False):
         place = list(detail["loc"])
         rule, line = None, None
         if place[:1] == ["rule"] and len(place) > 1 and isinstance(place[1], int):
             position = place[1]
             rule = _id_of(document, position)
-            line = lines[position] if position < len(lines) else None
+            line = _line_of(position, lines)
             place = place[2:]
         where = ".".join(str(part) for part in place)
-        message = detail["msg"].removeprefix("Value error, ")
+        message = _message(detail)
         yield Fault(path, f"{where}: {message}" if where else message, line, rule)
+
+
+def _message(detail: ErrorDetails) -> str:
+    """What is wrong with a value, and what to write instead."""
+    key, value = str(detail["loc"][-1]) if detail["loc"] else "", detail["input"]
+    match detail["type"]:
+        case "tuple_type" if key == "rule":
+            return "begin each rule with [[rule]]"
+        case "tuple_type":
+            return f"write a list: {key} = [{_quoted(value)}]"
+        case "string_type":
+            return f"write it in quotes: {_quoted(value)}"
+        case "extra_forbidden":
+            return f"there is no such key{_meant(detail['loc'])}"
+        case "missing":
+            return "has to be set"
+        case "too_short":
+            return "write at least one"
+    return detail["msg"].removeprefix("Value error, ")
+
+
+def _quoted(value: object) -> str:
+    """A value as the string that was meant."""
+    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    short = plain and len(str(value)) <= _MAX_QUOTED
+    return json.dumps(str(value), ensure_ascii=False) if short else '"..."'
+
+
+def _meant(place: tuple[int | str, ...]) -> str:
+    """Which key may have been meant in place of an unknown one, or where it belongs."""
+    match place:
+        case ("rule", int(), key):
+            known = _keys_of(RuleEntry)
+        case ("recognise", key):
+            known = _keys_of(Recognition)
+        case (*_, key):
+            known = _keys_of(RuleFile)
+            if key in _keys_of(RuleEntry):
+                return ": it belongs below [[rule]]"
+            if key in _keys_of(Recognition):
+                return ": it belongs below [recognise]"
+        case _:
+            return ""
+    near = difflib.get_close_matches(str(key), known, n=1)
+    if near:
+        return f": did you mean {_HEADINGS.get(near[0], near[0])}?"
+    return f"; there are {', '.join(_HEADINGS.get(name, name) for name in known)}"
+
+
+def _keys_of(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _line_of(position: int, lines: list[int]) -> int | None:
+    return lines[position] if position < len(lines) else None
 
 
 def _id_of(document: dict[str, object], position: int) -> str:

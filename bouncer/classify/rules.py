@@ -240,16 +240,15 @@ def ruleset_of(operators: Sequence[Written]) -> Ruleset:
     return Ruleset(operators, ours)
 
 
-def pattern_faults(file: Written) -> list[Fault]:
+def pattern_faults(file: Written) -> Iterator[Fault]:
     """The patterns of a file that RE2 refuses."""
     signs = file.content.recognise
-    named = [("recognise", pattern) for pattern in (*signs.reply, signs.vendor_code) if pattern]
-    named += [(rule.id, rule.pattern) for rule in file.content.rule if rule.pattern]
-    return [
-        Fault(file.path, f"pattern does not compile: {wrong}", rule=name)
-        for name, pattern in named
-        if (wrong := fault_in(pattern))
-    ]
+    for pattern in (*signs.reply, signs.vendor_code):
+        if pattern and (wrong := fault_in(pattern)):
+            yield Fault(file.path, f"recognise: pattern does not compile: {wrong}")
+    for position, rule in enumerate(file.content.rule):
+        if rule.pattern and (wrong := fault_in(rule.pattern)):
+            yield file.fault(position, f"pattern does not compile: {wrong}")
 
 
 def _scopes(

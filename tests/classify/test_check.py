@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bouncer.classify.check import check
+from bouncer.classify.rulefile import PACKAGED
 
 GOOD = """
 [[rule]]
@@ -41,7 +42,7 @@ def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
     [
         ('"policy"', '"nonsense"', "category"),
         ('"policy"', '"complaint"', "not a reason for a failed delivery"),
-        ("pattern", "patern", "patern"),
+        ("pattern", "patern", "patern: there is no such key: did you mean pattern?"),
         ("frobnicat(ed|ion)", "frobnicat(", "does not compile"),
         ('frobnicated"]', 'blessed"]', "does not fit its own example"),
         ('examples = ["550 5.7.1 Your mail was frobnicated"]\n', "", "examples"),
@@ -50,6 +51,14 @@ def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
         ("pattern = 'frobnicat(ed|ion)'", "", "write a pattern, a status, a code or a command"),
         ("pattern", 'status = "five"\npattern', "status"),
         ("pattern", 'code = "5.5"\npattern', "code"),
+        ("pattern", "code = 550\npattern", 'code: write a list: code = ["550"]'),
+        ("pattern", "code = [550]\npattern", 'code.0: write it in quotes: "550"'),
+        (
+            '["550 5.7.1 Your mail was frobnicated"]',
+            '"550 x"',
+            'write a list: examples = ["550 x"]',
+        ),
+        ('["550 5.7.1 Your mail was frobnicated"]', "[]", "examples: write at least one"),
         ('"mine.frobnicated"', '"status.1.1"', "the id is taken"),
     ],
 )
@@ -79,3 +88,56 @@ def test_faults_of_several_files_come_together(tmp_path: Path) -> None:
 def test_recognition_without_a_provider_is_told(tmp_path: Path) -> None:
     faults = faults_of(tmp_path, '[recognise]\nremote_mta = ["acme.example"]\n' + GOOD)
     assert any("write its name as `provider`" in fault for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            GOOD.replace("[[rule]]", "[[rules]]"),
+            "rules: there is no such key: did you mean [[rule]]?",
+        ),
+        (GOOD.replace("[[rule]]", "[rule]"), "rule: begin each rule with [[rule]]"),
+        (GOOD.replace("[[rule]]", ""), "pattern: there is no such key: it belongs below [[rule]]"),
+        ('remote_mta = ["a.example"]', "there is no such key: it belongs below [recognise]"),
+        (
+            'provider = "acme"\n[recognise]\nremote_mtas = ["a.example"]',
+            "recognise.remote_mtas: there is no such key: did you mean remote_mta?",
+        ),
+        ("zzz = 1", "zzz: there is no such key; there are provider, [recognise], [[rule]]"),
+        ("", "holds no rule"),
+        ('provider = "acme"', "holds no rule"),
+    ],
+)
+def test_what_to_write_instead_is_told(tmp_path: Path, text: str, told: str) -> None:
+    assert any(fault.endswith(told) for fault in faults_of(tmp_path, text))
+
+
+def test_a_directory_without_rule_files_is_told(tmp_path: Path) -> None:
+    assert [fault.text for fault in check([tmp_path])] == ["holds no rule file (*.toml)"]
+
+
+def test_a_file_that_only_recognises_is_good(tmp_path: Path) -> None:
+    text = 'provider = "acme"\n[recognise]\nremote_mta = ["acme.example"]\n'
+    assert faults_of(tmp_path, text) == []
+
+
+def test_ids_taken_within_a_file_are_told_each_at_its_line(tmp_path: Path) -> None:
+    faults = faults_of(tmp_path, GOOD + GOOD.replace("frobnicat(ed|ion)", "frobnicated"))
+    taken = [fault for fault in faults if "the id is taken" in fault]
+    assert [fault.partition("0.toml:")[2].partition(":")[0] for fault in taken] == ["2", "9"]
+
+
+def test_a_pattern_that_does_not_compile_is_told_at_its_line(tmp_path: Path) -> None:
+    bad = GOOD.replace("frobnicat(ed|ion)", "frobnicat(")
+    (fault,) = faults_of(tmp_path, GOOD + bad)
+    assert "0.toml:9: rule mine.frobnicated: pattern does not compile" in fault
+
+
+def test_a_file_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(GOOD)
+    assert check([tmp_path / "own.toml", tmp_path]) == []
+
+
+def test_a_file_of_ours_that_is_named_is_checked_as_ours() -> None:
+    assert check([PACKAGED / "google.toml"]) == []

@@ -44,6 +44,16 @@ def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     assert "Usage:" in done.output
 
 
+@pytest.mark.parametrize("command", ["check-config", "serve", "classify", "replay", "check-rules"])
+def test_a_rule_file_that_cannot_be_read_is_exit_2_and_a_line(tmp_path: Path, command: str) -> None:
+    (tmp_path / "own.toml").symlink_to("nowhere")
+    arguments = [command, "-"] if command == "classify" else [command]
+    done = run(*arguments, folder=tmp_path, environ={"BOUNCER__RULES__DIRECTORIES": str(tmp_path)})
+    fault = "cannot be read: it links to nowhere, which is not there"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"bouncer: {tmp_path}/own.toml: {fault}\n"
+
+
 def test_a_bad_configuration_is_exit_2_and_a_line_for_each_fault(tmp_path: Path) -> None:
     path = tmp_path / "bouncer.yaml"
     path.write_text("smtp: {listen: ['0.0.0.0:25']}\nretention: {raw_days: 0}\n")

@@ -92,11 +92,11 @@ def test_no_rule_file_that_cannot_be_read_ends_the_service(
 ) -> None:
     rules = tmp_path / "rules"
     rules.mkdir()
-    (rules / "own.toml").write_text(OWN_RULE)
     bad = rules / "x.toml"
     domain = {"bounce_domain": "bounces.test", "sending_domains": ["one.test"]}
     config = {"domains": [domain], "rules": {"directories": [str(rules)]}}
     with running(Bouncer(tmp_path, free_port(), free_port(), config)) as bouncer:
+        wait_until(said(bouncer, "holds no rule file"), seconds=30)
         (rules / ".#own.toml").symlink_to("root@host.1:17")
         for make, remove, told in (
             (lambda: bad.symlink_to("nowhere"), bad.unlink, "it links to nowhere"),
@@ -109,9 +109,10 @@ def test_no_rule_file_that_cannot_be_read_ends_the_service(
             wait_until(said(bouncer, told), seconds=30)
             assert bouncer.metric(GOOD) == 0
             remove()
-        assert bounce_of(bouncer, "a@receiver.example")["rule"] == "own.gone"
+        (rules / "own.toml").write_text(OWN_RULE)
         os.kill(bouncer.pid, signal.SIGHUP)
         wait_until(lambda: bouncer.metric(GOOD) == 1, seconds=30)
+        assert bounce_of(bouncer, "a@receiver.example")["rule"] == "own.gone"
         assert "Traceback" not in bouncer.log_file.read_text()
         assert bouncer.stop() == 0
 
