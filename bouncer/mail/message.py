@@ -190,8 +190,10 @@ class Message:
 
     @property
     def is_of_list(self) -> bool:
-        """Whether a mailing list sent it, or put its headers on."""
+        """Whether a mailing list sent it, or put its headers on; not what Mailman says itself."""
         fields = self.root.fields
+        if b"x-list-administrivia" in fields:
+            return False
         return b"list-id" in fields or b"list-unsubscribe" in fields or b"x-mailing-list" in fields
 
     def part(self, *types: str) -> Part | None:

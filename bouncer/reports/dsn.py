@@ -70,6 +70,8 @@ _RENAMED_TYPES = ("text/plain", "application/octet-stream")
 _BEGIN_FIELDS = re.compile(r"\s*(?:reporting-mta|(?:final|original)-recipient)[ \t]?:", re.I)
 # Where the fields begin that some write into the part for people.
 _STATUS_FIELD = re.compile(r"\n[ \t>]{0,8}(?i:reporting-mta|final-recipient|original-recipient) ?:")
+# The last recipient of a mail that was cut short: it may be half an address.
+_CUT_SHORT = re.compile(r"(?mi)^(?:final|original)-recipient:[^\n]*\Z")
 _REMARK = re.compile(r"\(([^()]{8,400})\)")
 # Where the part for people names the command that was refused: Postfix, Exim, Sendmail.
 _IN_SESSION = b">>>"
@@ -230,6 +232,8 @@ def _groups(message: Message) -> _Groups | None:
     for part in message.parts:
         if part.type in _STATUS_TYPES and room > 0:
             fields = _fields_of(part)[:room]
+            if part.end == len(message.octets):
+                fields = _CUT_SHORT.sub("", fields)
             room -= len(fields)
             _read_fields(fields, groups)
             if not part.charset_known:

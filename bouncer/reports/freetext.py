@@ -62,6 +62,7 @@ class Dialect:
     mark: str
     address: re.Pattern[str]
     local_part: bool = False
+    in_author: bool = False
 
 
 DIALECTS = (
@@ -77,6 +78,12 @@ DIALECTS = (
         address=re.compile(
             r"malformed address: <?([^\s<>]{1,128}@[^\s<>]{1,255})>? may not follow"
         ),
+    ),
+    Dialect(
+        name="Mailman: a list whose moderator refused a post, named by who writes",
+        mark="has been rejected by the list moderator",
+        address=re.compile(r"([^\s<>@]{1,128})-bounces(@[^\s<>]{1,255})"),
+        in_author=True,
     ),
     Dialect(
         name="fml: a list that saw the same message twice",
@@ -294,7 +301,11 @@ def _addressees(message: Message) -> set[str]:
 
 
 def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
-    found = [clean(address) for address in dialect.address.findall(text)]
+    if dialect.in_author:
+        text = message.header("from") or ""
+    found = [
+        clean("".join(groups)) for groups in map(re.Match.groups, dialect.address.finditer(text))
+    ]
     if not dialect.local_part:
         return list(dict.fromkeys(found))
     authors = addresses_in(message.header("from") or "")

@@ -43,6 +43,7 @@ DAEMONS = Phrases("""
     amministratore di sistema
     systeembeheerder
     mail router
+    mail_router
     mail transfer agent
     mail transport
     message transfer
@@ -789,6 +790,10 @@ FAILED_SUBJECTS = Phrases("""
     toimitus epäonnistui
     zustellung fehlgeschlagen
     bezorging mislukt
+    niet worden afgeleverd
+    niet worden bezorgd
+    request to mailing list
+    rejected posting
     del estado de entrega
     de estado de entrega
     notificação de status

@@ -109,9 +109,11 @@ _RETURNED_HEADER = re.compile(
 )
 
 
-# PMDF and its heirs quote the header before they say what happened: then it is put behind.
-_HEADER_FIRST = "with the following header fields:"
-_QUOTED_HEADER = re.compile(rf"(?<={_HEADER_FIRST})\n\s*\n(?:[ \t]*[^\s].*\n)+")
+# PMDF and its heirs, and PP, quote the header before they say what happened: it is put behind.
+_HEADERS_FIRST = ("with the following header fields:", "report relates to your message:")
+_QUOTED_HEADER = re.compile(
+    rf"(?:(?<={_HEADERS_FIRST[0]})\n\s*\n|(?<={_HEADERS_FIRST[1]}).*\n)(?:[ \t]*[^\s].*\n)+"
+)
 
 # Whom one is told to ask: a report about them puts them at the head of a line.
 _HELPERS = frozenset(
@@ -119,9 +121,13 @@ _HELPERS = frozenset(
 )
 
 
+# The commands and owners of mailing lists.
+_OF_LISTS = ("-subscribe", "-unsubscribe", "-help", "-request", "-owner", "-admin")
+
+
 def split_returned(text: str) -> tuple[str, str]:
     """What the reporter wrote, and the mail it is about where that follows as text."""
-    if _HEADER_FIRST in text and (quoted := _QUOTED_HEADER.search(text)):
+    if any(mark in text for mark in _HEADERS_FIRST) and (quoted := _QUOTED_HEADER.search(text)):
         text = text[: quoted.start()] + text[quoted.end() :] + quoted.group()
     examined = text[:MAX_PROSE]
     lowered = examined.lower()
@@ -261,6 +267,8 @@ class Prose:
                     command = command_in(self.text[mention.line : mention.start])
                     return replace(reply, command=command) if command else reply
                 return reply
+            if reply is not None and not others:
+                reply = self._with_subject(reply, mention, region)
             first = first or reply
             if not others:
                 break
@@ -335,6 +343,13 @@ class Prose:
             return None
         reply = reply_from(ahead)
         return reply if reply is not None and reply.code is not None else None
+
+    def _with_subject(self, reply: Reply, mention: Mention, region: str) -> Reply:
+        """The sentence, where the address stands in its middle: `User <a@b> is not listed`."""
+        before = self.text[mention.line : mention.start].lstrip()
+        if not (3 < len(before) < 60 and before[:1].isupper() and region[:1].islower()):
+            return reply
+        return replace(reply, text=one_line(f"{before}{mention.address} {region}"))
 
     def _words_before(self, mention: Mention) -> str:
         """What the line says in front of an address that the next recipient follows (IMail)."""
@@ -451,7 +466,8 @@ def _announced(text: str, mention: Mention) -> Position:
 
 
 def _is_helper(mention: Mention) -> bool:
-    return mention.address.partition("@")[0].lower() in _HELPERS
+    local = mention.address.partition("@")[0].lower()
+    return local in _HELPERS or local.endswith(_OF_LISTS)
 
 
 def _is_of_somebody(before: str, others: frozenset[str] = OTHERS_WORDS) -> bool:
