@@ -1,6 +1,7 @@
 """The server's words as rules see them: bounded, and without the address they are about.
 
-An address can hold anything (spam-full@unknown.example), so it is taken out before a rule looks.
+An address can hold anything (spam-full@unknown.example), so it is taken out before a rule looks,
+in capitals, too.
 """
 
 from bouncer.reports.report import ReportedRecipient
@@ -13,7 +14,33 @@ def words_of(recipient: ReportedRecipient) -> bytes:
     if recipient.reply is None:
         return b""
     text = recipient.reply.text[:MAX_WORDS_BYTES]
-    for address in (recipient.recipient, recipient.original_recipient):
-        if address and "@" in address:
-            text = text.replace(address, "@")
+    first, second = recipient.recipient, recipient.original_recipient
+    if "@" in text:
+        if first and "@" in first:
+            text = _without(first, text)
+        if second and "@" in second and second != first:
+            text = _without(second, text)
     return text.encode("utf-8", "replace")[:MAX_WORDS_BYTES]
+
+
+def _without(address: str, text: str) -> str:
+    """The text with `@` for the address, whatever its case."""
+    pieces = text.split(address)
+    if text.count("@") > len(pieces) - 1:  # others, or this one in another case
+        pieces = [part for piece in pieces for part in _split(address, piece)]
+    return "@".join(pieces)
+
+
+def _split(address: str, text: str) -> list[str]:
+    """What stands between the places of the address."""
+    folded, wanted = _lower(text), _lower(address)
+    parts, end = [], 0
+    while (found := folded.find(wanted, end)) >= 0:
+        parts.append(text[end:found])
+        end = found + len(wanted)
+    return [*parts, text[end:]]
+
+
+def _lower(text: str) -> str:
+    """The text in small letters, each where it was: İ is the one letter that would become two."""
+    return text.replace("İ", "i").lower()

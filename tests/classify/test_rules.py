@@ -6,6 +6,7 @@ import pytest
 
 from bouncer.classify.category import BounceClass, Category
 from bouncer.classify.rules import Ruleset, Verdict, load
+from bouncer.classify.words import words_of
 from bouncer.errors import ConfigurationError
 from bouncer.mail.reply import Reply, reply_from
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
@@ -255,6 +256,34 @@ class TestWords:
         address = "spam-full@blacklist.example"
         verdict = judge(f"550 5.1.1 <{address}>: User unknown", recipient=address)
         assert verdict.category is Category.RECIPIENT_UNKNOWN
+
+    @pytest.mark.parametrize(
+        ("recipient", "said"),
+        [
+            ("spam-full@unknown.example", "550 5.7.1 <Spam-Full@unknown.example>: rejected"),
+            ("Spam-Full@Unknown.example", "550 5.7.1 <spam-full@unknown.example>: rejected"),
+            (
+                "spam-full@unknown.example",
+                "550 5.7.1 <spam-full@unknown.example> SPAM-FULL@UNKNOWN.EXAMPLE: rejected",
+            ),
+            ("spam-ärger@full.example", "550 5.7.1 İ <SPAM-ÄRGER@FULL.EXAMPLE>: rejected"),
+            ("spam-İ@full.example", "550 5.7.1 İİ <Spam-İ@full.example>: rejected"),
+        ],
+    )
+    def test_the_recipients_address_is_not_taken_for_a_reason_in_whatever_case(
+        self, recipient: str, said: str
+    ) -> None:
+        verdict = judge(said, recipient=recipient)
+        assert verdict.category is Category.POLICY
+
+    def test_no_letter_moves_the_others_when_the_address_is_looked_for(self) -> None:
+        every = "".join(map(chr, range(0x20, 0xD800)))
+        for recipient in ("spam@full.example", "i\u0307spam@full.example"):
+            reported = ReportedRecipient(
+                Kind.BOUNCE, recipient, reply=Reply(f"550 {every[:2000]}<{recipient.upper()}>: no")
+            )
+            assert words_of(reported).decode().endswith("<@>: no")
+        assert {letter for letter in every if len(letter.lower()) != 1} == {"İ"}
 
     def test_words_that_are_no_unicode_are_judged_all_the_same(self) -> None:
         reported = ReportedRecipient(
