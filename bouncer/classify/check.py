@@ -1,25 +1,42 @@
 """Whether rules say what their writers think: `bouncer check-rules`, and the test of our own.
 
 Patterns compile; every example is decided by its own rule, through the whole set, in the scope it
-will be used in; no rule repeats an earlier one; ids are unique.
+will be used in; no rule repeats an earlier one; ids are unique. What an operator's file takes from
+ours is told, too (`reach.py`).
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import assert_never
 
+from bouncer.classify.patterns import compiled
 from bouncer.classify.providers import OTHER
+from bouncer.classify.reach import reach_faults
 from bouncer.classify.rulefile import PACKAGED, Fault, Written, idle, read_all
-from bouncer.classify.rules import Rule, Ruleset, pattern_faults, said_of
-from bouncer.mail.reply import reply_from
+from bouncer.classify.rules import Rule, Ruleset, Said, pattern_faults, said_of
+from bouncer.mail.reply import Command, reply_from
 from bouncer.reports.report import Kind, ReportedRecipient
+
+_RECIPIENT = "user@example.com"
+_ADDRESS = re.compile(r"[\w.+=-]+@[\w.-]*\w")
+# Whose address it is when not the recipient's: the words in front of it.
+_ANOTHER = re.compile(
+    r"(sender|from|by|originator|return.path|reply.to|envelope|mailto|contact|please try|see|id"
+    r"|(send|write)( \S+){0,3} to)"
+    r"\b[^\w@]*(address[^\w@]*)?$",
+    re.IGNORECASE,
+)
+_MAX_BEFORE = 40
 
 
 def check(directories: Sequence[Path] = ()) -> list[Fault]:
     """Everything wrong with the rule files of these directories (ours, if none is named)."""
     ours, faults = read_all([PACKAGED])
     named, wrong = read_all(directories)
-    faults += [*wrong, *idle(directories)]
+    faults += [fault for fault in wrong if fault not in faults]
+    faults += idle(directories)
     packaged = {os.path.realpath(file.path): file for file in ours}
     operators = [file for file in named if os.path.realpath(file.path) not in packaged]
     checked = [packaged.get(os.path.realpath(file.path), file) for file in named]
@@ -28,7 +45,11 @@ def check(directories: Sequence[Path] = ()) -> list[Fault]:
     for file in checked:
         faults += pattern_faults(file)
     if not faults:
-        faults += check_rules(Ruleset(operators, ours), checked)
+        ruleset = Ruleset(operators, ours)
+        faults += check_rules(ruleset, checked)
+        files = {file.path: file for file in operators}
+        reached = reach_faults(operators, ours, ruleset.rules)
+        faults += [_placed(fault, files[fault.file]) for fault in reached]
     return faults
 
 
@@ -59,22 +80,84 @@ def _applies_when(rule: Rule) -> tuple[object, ...]:
 
 
 def _examples_lost(rule: Rule, ruleset: Ruleset) -> Iterator[str]:
+    provider = rule.provider or OTHER
     for example in rule.examples:
-        winner = winner_of(ruleset, rule.provider or OTHER, example)
-        if winner is None:
-            yield f"does not fit its own example: {example}"
-        elif winner is not rule:
-            fits = rule in fitting(ruleset, rule.provider or OTHER, example)
-            said = "is shadowed" if fits else "does not fit its own example, which is decided"
-            yield f"{said} by rule {winner.id} of {winner.file.name}: {example}"
+        recipient = _recipient_in(example)
+        if (winner := winner_of(ruleset, provider, example, recipient)) is rule:
+            continue
+        by = f" by rule {winner.id} of {winner.file.name}" if winner else ""
+        if rule in fitting(ruleset, provider, example, recipient):
+            yield f"is shadowed{by}: {example}"
+            continue
+        decided = f", which is decided{by}" if by else ""
+        why = _why_not(rule, example, recipient)
+        yield f"does not fit its own example{decided}: {example}{why}"
 
 
-def winner_of(ruleset: Ruleset, provider: str, reply: str) -> Rule | None:
+def _why_not(rule: Rule, example: str, recipient: str) -> str:
+    """What a writer would hardly see, in brackets; empty where it can be seen."""
+    said = _said(example, recipient)
+    if rule.command and said.command not in rule.command:
+        return (
+            " (the example must name the command that was refused, as reports do:"
+            f" add `({_as_told(rule.command[0])})`)"
+        )
+    pattern = compiled(rule.pattern) if rule.pattern else None
+    if pattern and pattern.search(example.encode()) and not pattern.search(said.words):
+        return (
+            f" (the address of the recipient, here {recipient}, is taken out before a rule looks,"
+            " and a bare @ stands for it)"
+        )
+    return ""
+
+
+def _as_told(command: Command) -> str:
+    """How sending servers say that a command was refused."""
+    match command:
+        case Command.CONNECT:
+            return "after initial connection"
+        case Command.MAIL:
+            return "in reply to MAIL FROM command"
+        case Command.RCPT:
+            return "in reply to RCPT TO command"
+        case Command.DATA:
+            return "in reply to end of DATA command"
+        case Command.EHLO | Command.STARTTLS:
+            return f"in reply to {command.upper()} command"
+    assert_never(command)
+
+
+def _recipient_in(example: str) -> str:
+    """The address that an example is about: the first that the words do not give to another."""
+    found = list(_ADDRESS.finditer(example))
+    if any(one.group() == _RECIPIENT for one in found):
+        return _RECIPIENT
+    for one in found:
+        before = example[max(0, one.start() - _MAX_BEFORE) : one.start()]
+        if not one.group().startswith("sender@") and not _ANOTHER.search(before):
+            return one.group()
+    return _RECIPIENT
+
+
+def winner_of(
+    ruleset: Ruleset, provider: str, reply: str, recipient: str = _RECIPIENT
+) -> Rule | None:
     """The rule that decides a reply of this provider."""
-    return next(fitting(ruleset, provider, reply), None)
+    return next(fitting(ruleset, provider, reply, recipient), None)
 
 
-def fitting(ruleset: Ruleset, provider: str, reply: str) -> Iterator[Rule]:
-    """The rules that fit a reply of this provider, in the order of trying."""
-    quoted = ReportedRecipient(Kind.BOUNCE, "user@example.com", reply=reply_from(reply))
-    return ruleset.fitting(provider, said_of(quoted))
+def fitting(
+    ruleset: Ruleset, provider: str, reply: str, recipient: str = _RECIPIENT
+) -> Iterator[Rule]:
+    """The rules that fit a reply of this provider about a recipient, in the order of trying."""
+    return ruleset.fitting(provider, _said(reply, recipient))
+
+
+def _said(reply: str, recipient: str) -> Said:
+    return said_of(ReportedRecipient(Kind.BOUNCE, recipient, reply=reply_from(reply)))
+
+
+def _placed(fault: Fault, file: Written) -> Fault:
+    """The fault with the line on which its rule begins."""
+    ids = [entry.id for entry in file.content.rule]
+    return file.fault(ids.index(fault.rule), fault.text) if fault.rule in ids else fault

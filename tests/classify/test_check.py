@@ -141,3 +141,115 @@ def test_a_file_that_is_named_twice_counts_once(tmp_path: Path) -> None:
 
 def test_a_file_of_ours_that_is_named_is_checked_as_ours() -> None:
     assert check([PACKAGED / "google.toml"]) == []
+
+
+def test_our_own_files_can_be_named(tmp_path: Path) -> None:
+    assert check([PACKAGED]) == []
+    assert check([PACKAGED / "google.toml"]) == []
+
+
+class TestTheRecipientsAddress:
+    def test_a_rule_that_needs_it_is_told_because_it_is_taken_out(self, tmp_path: Path) -> None:
+        rule = GOOD.replace("frobnicat(ed|ion)", r"<\S+@\S+>: frobnicated").replace(
+            "Your mail was frobnicated", "<gone@receiver.example>: frobnicated"
+        )
+        faults = faults_of(tmp_path, rule)
+        assert any("here gone@receiver.example, is taken out" in fault for fault in faults), faults
+
+    @pytest.mark.parametrize(
+        ("pattern", "example"),
+        [
+            (r"<\S*@\S*>: frobnicated", "550 <gone@receiver.example>: frobnicated"),
+            (r"sender <\S+@\S+> frobnicated", "550 sender <shop@receiver.example> frobnicated"),
+            (
+                r"send it to \S+@\S+ as frobnic",
+                "550 send it to new@receiver.example as frobnication",
+            ),
+            (
+                r"\S+@\S+ is frobnicated by",
+                "550 other@a.example is frobnicated by user@example.com",
+            ),
+        ],
+    )
+    def test_addresses_of_others_stay(self, tmp_path: Path, pattern: str, example: str) -> None:
+        rule = GOOD.replace("frobnicat(ed|ion)", pattern)
+        rule = rule.replace("550 5.7.1 Your mail was frobnicated", example)
+        told = [fault for fault in faults_of(tmp_path, rule) if "other@a.example" not in fault]
+        assert told == []
+
+
+class TestCommand:
+    @pytest.mark.parametrize(
+        ("command", "words"),
+        [
+            ("data", "(in reply to end of DATA command)"),
+            ("rcpt", "(in reply to RCPT TO command)"),
+            ("mail", "(in reply to MAIL FROM command)"),
+            ("ehlo", "(in reply to EHLO command)"),
+            ("starttls", "(in reply to STARTTLS command)"),
+            ("connect", "(after initial connection)"),
+        ],
+    )
+    def test_the_example_must_name_it(self, tmp_path: Path, command: str, words: str) -> None:
+        rule = GOOD.replace("pattern", f'command = "{command}"\npattern')
+        faults = faults_of(tmp_path, rule)
+        assert any(f"add `{words}`" in fault for fault in faults), faults
+        assert (
+            faults_of(tmp_path, rule.replace('was frobnicated"', f'was frobnicated {words}"')) == []
+        )
+
+
+class TestReach:
+    def test_a_provider_that_nobody_can_be_told_to_be_is_told_with_its_like(
+        self, tmp_path: Path
+    ) -> None:
+        faults = faults_of(tmp_path, 'provider = "gogle"\n' + GOOD)
+        assert any("'gogle' is not known" in fault and "google" in fault for fault in faults)
+
+    def test_a_provider_of_ours_or_of_another_file_needs_no_recognition(
+        self, tmp_path: Path
+    ) -> None:
+        again = GOOD.replace("mine.", "acme.")
+        acme = 'provider = "acme"\n[recognise]\nremote_mta = ["acme.example"]\n'
+        assert faults_of(tmp_path, 'provider = "google"\n' + GOOD, acme) == []
+        assert faults_of(tmp_path, 'provider = "acme"\n' + again, acme) == []
+
+    def test_nobody_is_called_other(self, tmp_path: Path) -> None:
+        faults = faults_of(tmp_path, 'provider = "other"\n' + GOOD)
+        assert any("every receiver that is not known" in fault for fault in faults)
+
+    @pytest.mark.parametrize(
+        ("sign", "told"),
+        [
+            ('remote_mta = ["Google.com."]', "'google.com' is taken from our provider google"),
+            ('recipient_domains = ["gmail.com"]', "'gmail.com' is taken from our provider google"),
+            ('remote_mta = ["com"]', "'com' is a whole top-level domain"),
+            ("reply = ['.']", "of our own examples (apple.no-longer, "),
+        ],
+    )
+    def test_signs_that_take_replies_from_others_are_told(
+        self, tmp_path: Path, sign: str, told: str
+    ) -> None:
+        faults = faults_of(tmp_path, f'provider = "acme"\n[recognise]\n{sign}\n' + GOOD)
+        assert [fault for fault in faults if "0.toml: recognise: " in fault and told in fault]
+
+    def test_more_signs_of_one_of_our_providers_are_welcome(self, tmp_path: Path) -> None:
+        signs = 'provider = "google"\n[recognise]\nremote_mta = ["google.com", "g.example"]\n'
+        assert faults_of(tmp_path, signs + GOOD) == []
+
+    @pytest.mark.parametrize("pattern", [".", "frobnicated|"])
+    def test_a_pattern_that_fits_everything_is_told(self, tmp_path: Path, pattern: str) -> None:
+        faults = faults_of(tmp_path, GOOD.replace("frobnicat(ed|ion)", pattern))
+        assert len(faults) == 1
+        assert "0.toml:2: rule mine.frobnicated: is too wide: it would decide" in faults[0]
+        assert "of our own examples (apple." in faults[0]
+
+    def test_a_phrase_of_ours_may_be_given_another_reason(self, tmp_path: Path) -> None:
+        said = GOOD.replace("frobnicat(ed|ion)", "user unknown")
+        assert faults_of(tmp_path, said.replace("Your mail was frobnicated", "User unknown")) == []
+
+    def test_a_wide_pattern_does_no_harm_where_only_one_receiver_is_meant(
+        self, tmp_path: Path
+    ) -> None:
+        signs = 'provider = "acme"\n[recognise]\nremote_mta = ["acme.example"]\n'
+        assert faults_of(tmp_path, signs + GOOD.replace("frobnicat(ed|ion)", "mail")) == []
