@@ -381,6 +381,16 @@ NO_REASONS = phrases("""
     --
     this e-mail
     this email
+    for more information
+    for information
+    if you have
+    weitere informationen
+    pour plus d
+    para más inf
+    para mais inf
+    per informazioni
+    per ulteriori
+    więcej informacji
 """)
 
 # Reasons that stand before the addresses they are about, as they are written (KDDI's notices).
