@@ -78,8 +78,10 @@ class Metrics:
             "message_store_seconds", "From the final dot to the 250", buckets=_STORE_SECONDS
         )
         self.tls_certificate_expiry = gauge(
-            "tls_certificate_expiry_timestamp_seconds", "When the SMTP certificate expires"
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the SMTP certificate expires; 0: it cannot be used; NaN: there is none",
         )
+        self.tls_certificate_expiry.set(math.nan)
 
         self.inbox_messages = gauge("inbox_messages", "Messages in the inbox", "state")
         self.inbox_oldest_age = gauge(

@@ -43,18 +43,21 @@ def again(path: Path | None) -> Config:
 
 
 def loaded(given: Path | None) -> Config:
-    """The configuration; a bad one ends the command with a line for each fault."""
-    settings, faults = _examined(config_path(given))
+    """The configuration; a bad one ends the command with a line for each fault.
+
+    A certificate that cannot be used is no reason: only the SMTP door needs it, and opens without.
+    """
+    settings, faults = _examined(config_path(given), but_certificates=True)
     if faults:
         fail(*faults)
     return settings
 
 
-def _examined(path: Path | None) -> tuple[Config, list[str]]:
+def _examined(path: Path | None, *, but_certificates: bool = False) -> tuple[Config, list[str]]:
     settings, faults = config_file.examine(path)
     if settings.rules.directories:
         faults += _said_by(lambda: rules.load(settings.rules.directories))
-    if tls := settings.smtp.tls:
+    if (tls := settings.smtp.tls) and not but_certificates:
         faults += _said_by(lambda: certificate.check(tls))
     return settings, faults + _said_by(lambda: zones.faults(settings.dnsbl))
 

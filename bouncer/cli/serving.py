@@ -11,8 +11,9 @@ from rich.console import Console
 from bouncer import log
 from bouncer.cli.configuration import ConfigOption, again, config_path, loaded
 from bouncer.cli.output import fail
-from bouncer.config import Config
-from bouncer.errors import BouncerError
+from bouncer.config import Config, Smtp
+from bouncer.errors import BouncerError, ConfigurationError
+from bouncer.ingest import certificate
 from bouncer.roles import Role, Started
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ def serve(
     settings = loaded(config)
     path = config_path(config)
     roles = _roles(only)
+    if Role.SMTP in roles:
+        _refuse_to_be_closed(settings.smtp)
     log.configure(settings.log.format, settings.log.level)
 
     def started(where: Started) -> None:
@@ -66,6 +69,18 @@ def _roles(only: str | None) -> frozenset[Role]:
             f"--only: there is no role {', '.join(unknown) or only!r}; there are {', '.join(Role)}"
         )
     return frozenset(Role(name) for name in names)
+
+
+def _refuse_to_be_closed(smtp: Smtp) -> None:
+    """Bounces come without TLS too, so the door opens without a certificate that can be used.
+
+    Where it takes mail with TLS alone it would take none, and look as if all were well.
+    """
+    if smtp.tls and (smtp.tls.require or not smtp.listen):
+        try:
+            certificate.check(smtp.tls)
+        except ConfigurationError as error:
+            fail(*error.faults)
 
 
 def _announce(config: Config, where: Started, *, named: bool) -> None:

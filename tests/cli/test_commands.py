@@ -81,6 +81,35 @@ def test_check_config_knows_what_is_wrong_with_targets_and_zones(tmp_path: Path)
     assert "dnsbl.sorbs.net" in done.stderr
 
 
+def test_check_config_says_that_a_certificate_cannot_be_used(tmp_path: Path) -> None:
+    done = run("check-config", _without_certificate(tmp_path))
+    assert done.returncode == 2
+    assert "smtp.tls: /nowhere/tls.crt, /nowhere/tls.key: " in done.stderr
+
+
+@pytest.mark.parametrize(("key", "value"), [("TLS__REQUIRE", "true"), ("LISTEN", "[]")])
+def test_a_door_that_would_take_no_mail_without_its_certificate_is_not_opened(
+    key: str, value: str, tmp_path: Path
+) -> None:
+    path, environ = _without_certificate(tmp_path), {f"BOUNCER__SMTP__{key}": value}
+    done = run("serve", "--config", path, folder=tmp_path, environ=environ)
+    assert done.returncode == 2
+    assert done.stderr.startswith("bouncer: smtp.tls: /nowhere/tls.crt, /nowhere/tls.key: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_certificate_that_cannot_be_used_stops_no_command_that_needs_none(tmp_path: Path) -> None:
+    path = _without_certificate(tmp_path)
+    assert run("db", "upgrade", "--config", path, folder=tmp_path).returncode == 0
+
+
+def _without_certificate(folder: Path) -> Path:
+    path = folder / "bouncer.yaml"
+    tls = "{certificate: /nowhere/tls.crt, key: /nowhere/tls.key}"
+    path.write_text(f"smtp: {{tls_listen: ['127.0.0.1:0'], tls: {tls}}}\n")
+    return path
+
+
 def test_the_schema_is_json() -> None:
     schema = json.loads(run("check-config", "--schema").stdout)
     assert schema["properties"]["smtp"]

@@ -24,6 +24,7 @@ examples = ["550 5.1.1 there is no such user here"]
 source = "our own postmaster"
 """
 GOOD = "bouncer_config_last_reload_successful"
+EXPIRY = "bouncer_tls_certificate_expiry_timestamp_seconds"
 
 
 def reload(bouncer: Bouncer, **changes: Any) -> None:
@@ -178,6 +179,21 @@ def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(
         os.kill(bouncer.pid, signal.SIGHUP)
         wait_until(lambda: bouncer.metric(GOOD) == 0, seconds=30)
         assert serial_of(bouncer.smtp_port) == renewed
+
+
+def test_a_missing_certificate_stops_no_mail_and_is_taken_up_when_it_is_there(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    config = {"smtp": {"tls": {"certificate": str(certificate), "key": str(key)}}}
+    with running(Bouncer(tmp_path, free_port(), free_port(), config)) as bouncer:
+        assert "TLS is not offered" in bouncer.log_file.read_text()
+        assert bouncer.metric(EXPIRY) == 0
+        bounce_of(bouncer, "clear@receiver.example")
+        make_certificate(certificate, key)
+        os.kill(bouncer.pid, signal.SIGHUP)
+        wait_until(lambda: bouncer.metric(EXPIRY) > 0, seconds=30)
+        assert serial_of(bouncer.smtp_port)
 
 
 def make_certificate(certificate: Path, key: Path) -> None:
