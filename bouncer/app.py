@@ -129,6 +129,7 @@ class Service:
         self._changes = changes
         self._reload = reload
         self._clock = clock
+        self._http_ending = asyncio.Event()
         self._registry = CollectorRegistry()
         self._metrics = Metrics(self._registry)
         self._metrics.config_last_reload_successful.set(1)
@@ -260,6 +261,11 @@ class Service:
             log.warning("rules.directories: %s", fault)
 
     async def _drain(self, door: smtp.Door) -> None:
+        # What HTTP has to finish takes its time within that of the door, not after it.
+        accept, finish = self._config.smtp.drain_accept, self._config.smtp.drain_finish
+        grace = timedelta(seconds=server.GRACE_SECONDS)
+        closing = accept + max(finish - grace, timedelta(0))
+        asyncio.get_running_loop().call_later(closing.total_seconds(), self._http_ending.set)
         draining = asyncio.create_task(door.drain(), name="drain")
         at_once = asyncio.create_task(self._stop.at_once.wait(), name="at-once")
         await asyncio.wait({draining, at_once}, return_when=asyncio.FIRST_COMPLETED)
@@ -322,10 +328,15 @@ class Service:
         v1, beside = self._apps(self._config, self._readers)
         self._v1, self._beside = server.Replaceable(v1), server.Replaceable(beside)
         listen, elsewhere = self._config.api.listen, self._config.metrics.listen
+        ending = self._http_ending
         async with contextlib.AsyncExitStack() as stack:
-            address = await stack.enter_async_context(server.serving(listen, self._v1))
+            address = await stack.enter_async_context(
+                server.serving(listen, self._v1, ending=ending)
+            )
             if elsewhere and elsewhere != listen:
-                await stack.enter_async_context(server.serving(elsewhere, self._beside))
+                await stack.enter_async_context(
+                    server.serving(elsewhere, self._beside, ending=ending)
+                )
             yield address
 
     def _apps(self, config: Config, readers: ReaderPool) -> tuple[ASGIApp, ASGIApp]:

@@ -13,6 +13,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from bouncer.config import parse_listen
 from bouncer.errors import ConfigurationError
 
+GRACE_SECONDS = 5  # for running requests, when no more are taken
+
 _MAX_CONNECTIONS = 512
 _BACKLOG = 128
 _KEEP_ALIVE_SECONDS = 15
@@ -32,15 +34,21 @@ class Replaceable:
 
 @contextlib.asynccontextmanager
 async def serving(
-    listen: str, app: ASGIApp, *, grace_seconds: int = 5
+    listen: str,
+    app: ASGIApp,
+    *,
+    grace_seconds: int = GRACE_SECONDS,
+    ending: asyncio.Event | None = None,
 ) -> AsyncIterator[tuple[str, int]]:
     """Serves `app` on "host:port" and gives the address it got (port 0: a free one).
 
-    On the way out no connection is taken any more, and running requests have `grace_seconds`.
+    On the way out, or before it from when `ending` is set, no connection is taken any more, and
+    running requests have `grace_seconds`.
     """
     listener = _bound(listen)
     host, port = listener.getsockname()[:2]
-    server = _Server(_settings(app, grace_seconds))
+    ending = ending or asyncio.Event()
+    server = _Server(_settings(app, grace_seconds), ending)
     task = asyncio.create_task(server.serve(sockets=[listener]), name=f"http {host}:{port}")
     task.add_done_callback(lambda _: server.up.set())
     try:
@@ -49,7 +57,7 @@ async def serving(
             await task  # it could not start, and says why
         yield host, port
     finally:
-        server.stop()
+        ending.set()
         await asyncio.wait({task}, timeout=grace_seconds + 1)
         for connection in list(server.server_state.connections):
             if (transport := getattr(connection, "transport", None)) is not None:
@@ -104,14 +112,10 @@ def _settings(app: ASGIApp, grace_seconds: int) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Leaves the signals to whoever runs the loop, and says when it listens."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, ending: asyncio.Event) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
-        self._down = asyncio.Event()
-
-    def stop(self) -> None:
-        self.should_exit = True
-        self._down.set()
+        self._ending = ending
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -123,10 +127,10 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         # Awake once a second, for the Date header; uvicorn's own loop is, ten times as often.
-        while not await self.on_tick(0):
+        while not self._ending.is_set() and not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
-                    await self._down.wait()
+                    await self._ending.wait()
 
 
 class _Protocol(H11Protocol):

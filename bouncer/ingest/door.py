@@ -72,7 +72,7 @@ class Visitor(Protocol):
     """A session, as the door sees it."""
 
     def finish(self) -> None:
-        """Leave as soon as no transaction is running."""
+        """Leave as soon as no transaction is running; one that does not come to DATA is none."""
 
     def cut(self) -> None:
         """Leave now, unless a message is being stored: then after its answer."""

@@ -46,6 +46,7 @@ _BACKLOG = 65_536  # octets read ahead before the client has to wait
 _FIRST_OCTETS = frozenset(range(0x20, 0x7F)) | {0x0D, 0x0A}  # of a command, or of an empty line
 _STRANGE_COMMANDS = 3  # before HELO: it is a browser or a scanner
 _LINGER_SECONDS = 2.0
+_ENVELOPE_SECONDS = 5.0  # from MAIL to DATA, when we are to leave
 
 _HUMAN = frozenset({"postmaster", "abuse"})
 _ENCODINGS = frozenset({"7BIT", "8BITMIME"})
@@ -205,6 +206,11 @@ class SmtpSession(SMTP):
             self._hang_up(SHUTTING_DOWN, Outcome.SHUTDOWN, linger=False)
         else:
             self._stop_arriving()
+            self.loop.call_later(_ENVELOPE_SECONDS, self._finish_envelope)
+
+    def _finish_envelope(self) -> None:
+        if self._since is not None and self._data_mark is None:
+            self._hang_up(SHUTTING_DOWN, Outcome.SHUTDOWN, linger=False)
 
     def cut(self) -> None:
         if self._since is not None:

@@ -264,6 +264,28 @@ async def test_data_that_runs_may_end_within_the_time_to_finish(door: Opening) -
     assert len(inbox.items) == 1
 
 
+async def test_an_envelope_without_data_holds_up_no_drain(door: Opening) -> None:
+    config = {"drain_accept": timedelta(0), "drain_finish": timedelta(hours=1)}
+    async with door(MemoryInbox(), **config) as opened:
+        sender, recipient, slow = [await greeted(opened) for _ in range(3)]
+        for client in (sender, recipient, slow):
+            assert (await client.ask("MAIL FROM:<>")).startswith("250 ")
+        for client in (recipient, slow):
+            assert (await client.ask("RCPT TO:<b+2@bounces.example>")).startswith("250 ")
+        drained = asyncio.create_task(opened.drain())
+        await until(lambda: opened.stopping)
+        assert (await slow.ask("DATA")).startswith("354 ")
+        for client in (sender, recipient):
+            assert (await client.reply()).startswith("421 4.3.2 ")
+            await client.end()
+            client.close()
+        await slow.send(MESSAGE + b".\r\n")
+        assert (await slow.reply()).startswith("250 2.0.0 ")
+        await slow.end()
+        slow.close()
+        await drained
+
+
 async def test_a_250_means_that_the_store_has_it(door: Opening, tmp_path: Path) -> None:
     store = await Store.open(f"sqlite:///{tmp_path / 'bouncer.db'}")
     try:
