@@ -38,6 +38,7 @@ from bouncer.outbound import url_fault
 
 ENVIRONMENT_PREFIX = "BOUNCER__"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = timedelta(days=30)
 _SIZES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _DOMAIN = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -53,6 +54,18 @@ def _duration(value: object) -> object:
     if isinstance(value, int | float):
         raise ValueError(f'write a duration with its unit, such as "{value}s"')
     return value
+
+
+def _bounded(span: timedelta) -> timedelta:
+    if not timedelta(0) <= span <= _LONGEST:
+        raise ValueError(f'write a duration of "{_LONGEST.days}d" at most')
+    return span
+
+
+def _lasting(span: timedelta) -> timedelta:
+    if not span:
+        raise ValueError('write a duration longer than "0s"')
+    return span
 
 
 def _size(value: object) -> object:
@@ -115,15 +128,18 @@ def _check_networks(networks: Iterable[str]) -> None:
         ipaddress.ip_network(network)
 
 
-Duration = Annotated[
+Grace = Annotated[
     timedelta,
     BeforeValidator(_duration),
+    AfterValidator(_bounded),
     WithJsonSchema({"type": "string", "pattern": r"^\d+[smhd]$", "examples": ["30s", "14d"]}),
 ]
+Duration = Annotated[Grace, AfterValidator(_lasting)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
 Size = Annotated[
     int,
     BeforeValidator(_size),
-    Field(ge=1),
+    Field(ge=1, le=2**50),
     WithJsonSchema(
         {
             "anyOf": [
@@ -154,28 +170,28 @@ class Tls(Section):
 
 
 class SmtpLimits(Section):
-    connections: int = Field(default=500, ge=1, description="open at once, in all")
-    connections_per_network: int = Field(
-        default=20, ge=1, description="open at once from one IPv4 address or IPv6 /64"
+    connections: Count = Field(default=500, description="open at once, in all")
+    connections_per_network: Count = Field(
+        default=20, description="open at once from one IPv4 address or IPv6 /64"
     )
-    new_connections: int = Field(
-        default=600, ge=1, description="in a minute from one IPv4 address or IPv6 /64"
+    new_connections: Count = Field(
+        default=600, description="in a minute from one IPv4 address or IPv6 /64"
     )
-    new_connections_burst: int = Field(
-        default=200, ge=1, description="of them at once, before they are held to that rate"
+    new_connections_burst: Count = Field(
+        default=200, description="of them at once, before they are held to that rate"
     )
     exempt: tuple[str, ...] = Field(
         default=("127.0.0.0/8", "::1/128"),
         description="networks counted only in the total",
     )
-    recipients: int = Field(default=100, ge=100, description="in one message")
-    excess_recipients: int = Field(
-        default=1000, ge=1, description="over that, before the connection ends"
+    recipients: int = Field(default=100, ge=100, le=100_000, description="in one message")
+    excess_recipients: Count = Field(
+        default=1000, description="over that, before the connection ends"
     )
-    messages: int = Field(default=100, ge=1, description="in one connection")
-    errors: int = Field(default=20, ge=1, description="in one connection")
-    idle_commands: int = Field(
-        default=100, ge=1, description="NOOP, RSET, EHLO, ... between two messages"
+    messages: Count = Field(default=100, description="in one connection")
+    errors: Count = Field(default=20, description="in one connection")
+    idle_commands: Count = Field(
+        default=100, description="NOOP, RSET, EHLO, ... between two messages"
     )
     idle: Duration = Field(default=timedelta(seconds=300), description="without a command")
     crowded_idle: Duration = Field(
@@ -185,11 +201,12 @@ class SmtpLimits(Section):
         default=80, ge=1, le=100, description="of `connections`: with more open, it is crowded"
     )
     data_idle: Duration = Field(default=timedelta(seconds=60), description="without data")
-    data_rate: int = Field(
-        default=500, ge=1, description="octets a second, the least on average over `data_idle`"
+    data_rate: Count = Field(
+        default=500, description="octets a second, the least on average over `data_idle`"
     )
     receiving_bytes: Size = Field(
         default=268_435_456,
+        le=64 * 2**30,
         description="of unfinished messages, in all; beyond it large ones are answered with 452",
     )
     session: Duration = Field(default=timedelta(hours=1), description="one connection in all")
@@ -197,9 +214,8 @@ class SmtpLimits(Section):
     proxy_header: Duration = Field(
         default=timedelta(seconds=5), description="until a proxy has said for whom it connects"
     )
-    reserved_files: int = Field(
+    reserved_files: Count = Field(
         default=128,
-        ge=1,
         description="file descriptors for all but SMTP: with too low a `ulimit -n`, `connections` "
         "is lowered",
     )
@@ -221,7 +237,9 @@ class Smtp(Section):
         default_factory=_own_name, description="how the greeting names this machine"
     )
     max_message_bytes: Size = Field(
-        default=26_214_400, description="offered as SIZE; what is larger is answered with 552"
+        default=26_214_400,
+        le=2**29,
+        description="offered as SIZE; what is larger is answered with 552",
     )
     tls: Tls | None = Field(default=None, description="offers STARTTLS")
     proxy_protocol_from: tuple[str, ...] = Field(
@@ -229,10 +247,10 @@ class Smtp(Section):
         description="networks of load balancers that have to speak the PROXY protocol, 1 or 2",
     )
     limits: SmtpLimits = Field(default_factory=SmtpLimits)
-    drain_accept: Duration = Field(
+    drain_accept: Grace = Field(
         default=timedelta(seconds=5), description="after SIGTERM, connections are taken this long"
     )
-    drain_finish: Duration = Field(
+    drain_finish: Grace = Field(
         default=timedelta(seconds=30), description="and what is in DATA may take this long to end"
     )
 
@@ -306,9 +324,9 @@ class Dnsbl(Section):
     )
     timeout: Duration = Field(default=timedelta(seconds=5), description="for one DNS answer")
     resolvers: tuple[Listen, ...] = Field(default=(), description="default: those of the system")
-    queries_per_second: float = Field(default=50, gt=0, description="to all zones")
+    queries_per_second: float = Field(default=50, gt=0, le=100_000, description="to all zones")
     zone_queries_per_second: float = Field(
-        default=0.5, gt=0, description="to one zone; mind its terms of use"
+        default=0.5, gt=0, le=100_000, description="to one zone; mind its terms of use"
     )
 
     @model_validator(mode="before")
@@ -365,8 +383,10 @@ class WebhookEndpoint(Section):
 
 
 class Retention(Section):
-    raw_days: int = Field(default=30, ge=1, description="messages as they were received")
-    event_days: int = Field(default=365, ge=1, description="events, and what was delivered")
+    raw_days: int = Field(default=30, ge=1, le=36_500, description="messages as they were received")
+    event_days: int = Field(
+        default=365, ge=1, le=36_500, description="events, and what was delivered"
+    )
 
 
 class ApiKey(Section):
@@ -393,7 +413,7 @@ class MetricsListen(Section):
 class Pipeline(Section):
     readers: int = Field(default=1, ge=1, le=64, description="reader processes")
     reader_memory_bytes: Size = Field(
-        default=512 * 2**20, description="address space of one of them"
+        default=512 * 2**20, ge=2**26, le=2**36, description="address space of one of them"
     )
     reader_timeout: Duration = Field(default=timedelta(seconds=10), description="for one batch")
     lease: Duration = Field(

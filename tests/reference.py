@@ -116,23 +116,30 @@ def _config() -> str:
         _CONFIG_INTRODUCTION,
         "| key | default | |",
         "|---|---|---|",
-        *(f"| `{key}` | {default} | {text} |" for key, default, text in _keys(Config, "")),
+        *(f"| `{key}` | {default} | {text} |" for key, default, text in _rows()),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _keys(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key of the configuration with its field; what holds keys comes before them."""
     for name, field in model.model_fields.items():
         key = f"{prefix}{name}"
+        yield key, field
+        inner, many = _model_of(field.annotation)
+        if inner is not None:
+            yield from keys(inner, f"{key}[]." if many else f"{key}.")
+
+
+def _rows() -> Iterator[tuple[str, str, str]]:
+    for key, field in keys():
         inner, many = _model_of(field.annotation)
         if inner is None:
             yield key, _default(key, field), (field.description or "").replace("|", "\\|")
-        else:
-            if many:
-                yield key, "none", "a list of keys as below"
-            elif field.default is None:
-                yield key, "not set", field.description or ""
-            yield from _keys(inner, f"{key}[]." if many else f"{key}.")
+        elif many:
+            yield key, "none", "a list of keys as below"
+        elif field.default is None:
+            yield key, "not set", field.description or ""
 
 
 def _model_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:

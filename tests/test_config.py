@@ -1,6 +1,7 @@
 """The configuration: what it takes, and how it says what is wrong with it."""
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from bouncer.config import Config, is_loopback, parse_listen
 from bouncer.config_file import load
 from bouncer.errors import ConfigurationError
+from tests.reference import keys
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
@@ -28,6 +30,12 @@ webhooks: [{{url: "https://ops.example.com/hook", secret: "{SECRET}", events: ["
 retention: {{raw_days: 7}}
 api: {{listen: "0.0.0.0:8025", keys: [{{name: ops, sha256: "{"a" * 64}", scope: admin}}]}}
 """
+
+NUMBERS = [
+    key
+    for key, field in keys()
+    if "[]" not in key and re.search(r"\b(int|float|timedelta)\b", str(field.annotation))
+]
 
 
 def written(folder: Path, text: str) -> Path:
@@ -203,6 +211,40 @@ def test_a_pipe_in_place_of_a_secret_is_a_fault(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (found,) = faults(tmp_path, f"store: {{url_file: {tmp_path}/pipe}}")
     assert found.endswith("pipe: it is no regular file")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("pipeline.reader_timeout", "0s", 'write a duration longer than "0s"'),
+        ("smtp.limits.session", "999999999d", 'write a duration of "30d" at most'),
+        ("smtp.limits.recipients", "99", "input should be greater than or equal to 100"),
+        ("smtp.max_message_bytes", "99999999GiB", "input should be less than or equal to 5368709"),
+        ("pipeline.reader_memory_bytes", "1", "input should be greater than or equal to 67108864"),
+    ],
+)
+def test_a_value_out_of_bounds_is_told_them(key: str, value: str, fault: str) -> None:
+    assert fault in _fault_of(key, value)
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_nothing_is_unlimited(key: str) -> None:
+    for too_much in ("999999999d", "999999999GiB", "9" * 18):
+        assert _fault_of(key, too_much)
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_zero_is_taken_only_where_it_means_not_at_all(key: str) -> None:
+    assert _fault_of(key, "0")
+    assert bool(_fault_of(key, "0s")) == (key not in ("smtp.drain_accept", "smtp.drain_finish"))
+
+
+def _fault_of(key: str, value: str) -> str:
+    try:
+        load(None, {"BOUNCER__" + key.replace(".", "__").upper(): value})
+    except ConfigurationError as error:
+        return str(error)
+    return ""
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

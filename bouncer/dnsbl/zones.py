@@ -332,11 +332,6 @@ def faults(config: Dnsbl) -> list[str]:
             ipaddress.ip_address(resolver.rpartition(":")[0].strip("[]"))
         except ValueError:
             found.append(f'dnsbl.resolvers: {resolver}: write its address, such as "127.0.0.1:53"')
-    found += [
-        f"dnsbl.{key}: has to be longer than nothing"
-        for key in ("interval", "timeout")
-        if not getattr(config, key)
-    ]
     return found
 
 

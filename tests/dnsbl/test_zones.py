@@ -242,14 +242,12 @@ def test_every_fault_of_the_section_has_a_line() -> None:
             "targets": ["192.0.2.300", "10.0.0.0/8", "2001:db8::/32", "192.0.2.7/24", "192.0.2.1"],
             "zones": ["dnsbl.sorbs.net", "list.example.org", "bl.spamcop.net", "bl.spamcop.net"],
             "resolvers": ["localhost:53", "127.0.0.1:53"],
-            "interval": "0s",
         }
     )
     assert [line.split(": ")[0] for line in faults(config)] == [
         *["dnsbl.zones"] * 3,
         *["dnsbl.targets"] * 4,
         "dnsbl.resolvers",
-        "dnsbl.interval",
     ]
 
 
