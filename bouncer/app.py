@@ -29,6 +29,7 @@ from bouncer.dnsbl import monitor
 from bouncer.errors import ConfigurationError, ReaderDied, StoreError, StoreUnavailable
 from bouncer.gauges import Gauges
 from bouncer.ingest import certificate, smtp
+from bouncer.log import configure as configure_log
 from bouncer.memory import return_large_blocks
 from bouncer.metrics import Metrics
 from bouncer.reader import ReaderLimits, ReaderPool
@@ -43,7 +44,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 _STORE_WAIT = timedelta(seconds=2)
 _RETENTION_INTERVAL = timedelta(hours=1)
-_RESTART_KEYS = (
+RESTART_KEYS = (
     "smtp.listen",
     "smtp.tls_listen",
     "api.listen",
@@ -244,10 +245,13 @@ class Service:
         except BaseException:
             await readers.close()
             raise
-        for key in _RESTART_KEYS:
+        for key in RESTART_KEYS:
             if _value(config, key) != _value(self._started_with, key):
                 log.warning("%s has changed: that needs a restart", key)
+        if config.log.level != self._config.log.level:
+            configure_log(self._started_with.log.format, config.log.level)
         self._config, old_readers, self._readers = config, self._readers, readers
+        self._store.keep_free(config.store.reserve_bytes)
         self._store.outbox.subscribe(subscribers)
         self._v1.app, self._beside.app = v1, beside
         self._set_to_work(tasks)
@@ -353,7 +357,8 @@ class Service:
             config=config,
             clock=self._clock,
         )
-        with_metrics = config.metrics.listen in (None, config.api.listen)
+        listening = self._started_with
+        with_metrics = listening.metrics.listen in (None, listening.api.listen)
         v1 = create_app(services, with_v1=Role.API in self._roles, with_metrics=with_metrics)
         return v1, create_app(services, with_v1=False)
 

@@ -127,6 +127,10 @@ class Store:
         disk = self.database.disk()
         return disk[0] if disk else None
 
+    def keep_free(self, reserve_bytes: int | None) -> None:
+        """Another reserve, from now on."""
+        self._reserve_bytes, self._looked_at = reserve_bytes, -math.inf
+
     def has_room(self) -> bool:
         """Whether the disk has more room than the reserve, which is kept to be able to delete.
 

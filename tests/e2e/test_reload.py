@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bouncer.app import RESTART_KEYS
+from tests.reference import keys
 from tests.servers.bouncer import Bouncer, running, wait_until
 
 EXAMPLE = (Path(__file__).parents[2] / "docs/examples/first-bounce.eml").read_text()
@@ -162,6 +164,56 @@ def test_a_reload_does_not_open_what_listens_to_everybody(
             client.helo()
             client.mail("")
             assert client.rcpt("x@elsewhere.test")[0] == 550
+
+
+# What a reload goes on with; a section or key stands for all that it holds.
+APPLIED = {
+    "smtp.hostname", "smtp.max_message_bytes", "smtp.tls", "smtp.proxy_protocol_from",
+    "smtp.limits", "smtp.drain_accept", "smtp.drain_finish", "domains", "store.url_file",
+    "store.reserve_bytes", "dnsbl", "webhooks", "retention", "api.keys", "pipeline.readers",
+    "pipeline.reader_memory_bytes", "pipeline.reader_timeout", "pipeline.lease",
+    "rules.directories", "log.level",
+}  # fmt: skip
+
+
+def test_a_key_is_applied_by_a_reload_or_named_as_needing_a_restart() -> None:
+    known = APPLIED | set(RESTART_KEYS)
+    names = [name for name, _ in keys()]
+    for name in names:
+        holds_others = any(other.startswith(f"{name}.") for other in names)
+        parts = name.replace("[]", "").split(".")
+        whole = {".".join(parts[: n + 1]) for n in range(len(parts))}
+        assert whole & known or holds_others, f"{name}: what does a reload do with it?"
+    assert not APPLIED & set(RESTART_KEYS)
+
+
+def test_the_level_of_the_log_and_the_reserve_change_without_a_restart(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    with running(Bouncer(tmp_path, free_port(), free_port(), {})) as bouncer:
+        store = yaml.safe_load(bouncer.config_file.read_text())["store"]
+        silent = {"format": "json", "level": "error"}
+        reload(bouncer, log=silent, store={**store, "reserve_bytes": "1000000GiB"})
+        wait_until(lambda: bouncer.http.get("/readyz").status_code == 503)
+        assert "disk" in bouncer.http.get("/readyz").text
+        before = bouncer.log_file.read_text()
+        with smtplib.SMTP("127.0.0.1", bouncer.smtp_port, timeout=20) as client:
+            client.helo()
+            assert client.mail("")[0] == 452
+        assert bouncer.log_file.read_text() == before
+        reload(bouncer, store=store, log={"format": "json", "level": "info"})
+        wait_until(said(bouncer, "was read again"))
+        wait_until(lambda: bouncer.ready())
+
+
+def test_where_metrics_are_answered_stays_until_a_restart(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    with running(Bouncer(tmp_path, free_port(), free_port(), {})) as bouncer:
+        reload(bouncer, metrics={"listen": f"127.0.0.1:{free_port()}"})
+        wait_until(said(bouncer, "metrics.listen has changed: that needs a restart"))
+        wait_until(said(bouncer, "was read again"))
+        assert bouncer.metric(GOOD) == 1
 
 
 def test_a_renewed_certificate_is_served_and_a_broken_one_is_not(
