@@ -160,10 +160,12 @@ class Player:
         self.clients.append(client)
         if self.tls:
             greeting = await client.reply()
-            await client.ask("EHLO client.example")
-            assert (await client.ask("STARTTLS")).startswith("220 ")
-            await client.start_tls()
-            client.received += f"{greeting}\r\n".encode()  # As dialogs begin with it.
+            if greeting.startswith("220 "):
+                await client.ask("EHLO client.example")
+                assert (await client.ask("STARTTLS")).startswith("220 ")
+                await client.start_tls()
+            # As dialogs begin with it.
+            client.received[:0] = f"{greeting}\r\n".encode()
         client.bytewise = self.bytewise
 
 

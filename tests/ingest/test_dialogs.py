@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,21 @@ RUNS = [
     for cut in ("whole", "cut")
     if dialog.fits(transport, cut)
 ]
+
+# 2 needs a connection that speaks before it is served, 31 a hundred recipients: test_smtp.py.
+ELSEWHERE = {2, 31}
+
+
+def test_every_session_of_the_plan_has_its_dialog() -> None:
+    numbers: set[int] = set()
+    for dialog in DIALOGS:
+        named = re.match(r"# ([\d, ]+)\.", dialog.path.read_text())
+        assert named, dialog.path
+        about = {int(number) for number in named[1].split(",")}
+        assert int(dialog.path.name[:2]) in about, dialog.path
+        numbers |= about
+    assert numbers | ELSEWHERE == set(range(1, 69))
+    assert not numbers & ELSEWHERE
 
 
 @pytest.mark.parametrize(("dialog", "transport", "cut"), RUNS)
