@@ -1,6 +1,7 @@
 # make run    installs what is locked and starts bouncer
 # make test   the same set-up, then every test
-# make fuzz   a hundred thousand mutated reports and twenty thousand spoilt SMTP sessions
+# make fuzz   a hundred thousand mutated reports and twenty thousand spoilt SMTP sessions, others
+#             each time; FUZZ_SEED=..., which is printed, has the same ones again
 # make check  what CI runs: format, lint, types, import contract, tests
 # make faults SCALE=full   every fault run at its full figure, which takes hours; stop it, call it
 #             again, and it goes on where it was (.faults/)
@@ -31,6 +32,7 @@ faults: .venv/dev
 
 fuzz: export FUZZ_MUTANTS ?= 100000
 fuzz: export FUZZ_SESSIONS ?= 20000
+fuzz: export FUZZ_SEED ?= $(shell date +%s)
 fuzz: .venv/dev
 	$(BIN)/pytest -q -s tests/reports/test_fuzz.py tests/ingest/test_fuzz.py
 

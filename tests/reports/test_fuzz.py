@@ -1,6 +1,7 @@
 """Mutated reports: no exception, bounded time and memory, valid JSON, the same answer twice.
 
-FUZZ_MUTANTS says how many; `make fuzz` reads a hundred thousand.
+FUZZ_MUTANTS says how many; `make fuzz` reads a hundred thousand. FUZZ_SEED says which: others with
+each `make fuzz`, and again those of a run that failed, when it is given the seed that was printed.
 """
 
 import json
@@ -20,6 +21,7 @@ from bouncer.events import Source
 from bouncer.reading import Arrival, read_arrival
 
 MUTANTS = int(os.environ.get("FUZZ_MUTANTS", "2000"))
+SEED = os.environ.get("FUZZ_SEED", "0")
 PORTIONS = 20
 MAX_SECONDS = 1.0
 MAX_MIB = 256
@@ -95,12 +97,13 @@ def peak_mib() -> float:
 
 @pytest.mark.parametrize("portion", range(PORTIONS))
 def test_mutants_are_read_twice_alike_within_bounds(portion: int, rules: Ruleset) -> None:
-    source, tally, before = random.Random(portion), Tally(), peak_mib()
+    print(f"\nFUZZ_SEED={SEED} FUZZ_MUTANTS={MUTANTS}")
+    source, tally, before = random.Random(f"{SEED} {portion}"), Tally(), peak_mib()
     for _ in range(-(-MUTANTS // PORTIONS)):
         octets = mutant(source)
         assert told(octets, rules, tally) == told(octets, rules, tally)
     print(
-        f"\nportion {portion + 1} of {PORTIONS}: {tally.read // 2} mutants, {tally.events // 2} "
+        f"portion {portion + 1} of {PORTIONS}: {tally.read // 2} mutants, {tally.events // 2} "
         f"events, slowest {tally.slowest * 1000:.1f} ms, {peak_mib() - before:.0f} MiB more"
     )
     assert tally.slowest < MAX_SECONDS
