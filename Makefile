@@ -28,7 +28,7 @@ test: .venv/dev
 
 SCALE ?= ci
 faults: .venv/dev
-	FAULTS_SCALE=$(SCALE) $(BIN)/pytest -s $(or $(TESTS),tests/faults)
+	FAULTS_SCALE=$(SCALE) $(BIN)/pytest -s $(or $(TESTS),tests/faults tests/ingest/test_pressure.py)
 
 fuzz: export FUZZ_MUTANTS ?= 100000
 fuzz: export FUZZ_SESSIONS ?= 20000

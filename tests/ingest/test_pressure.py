@@ -17,7 +17,7 @@ import pytest
 
 from bouncer.config import Tls
 from tests.faults.proc import descriptors, memory
-from tests.faults.scale import FULL
+from tests.faults.scale import FULL, Run
 from tests.ingest.client import Client, until
 from tests.servers.bouncer import Bouncer
 
@@ -29,7 +29,6 @@ pytestmark = [
 MIB = 2**20
 SIZE = (25 if FULL else 1) * MIB
 ENDLESS = (600 if FULL else 64) * MIB
-ENDLESS_LINES = 100 if FULL else 30
 FLOOD = 2000 if FULL else 200
 MAILS = 200 if FULL else 20
 SLOW = 200 if FULL else 20
@@ -128,27 +127,29 @@ async def test_an_endless_line_is_cut_at_the_limit(serving: Serving) -> None:
 
 
 async def test_memory_that_endless_lines_took_is_given_back(serving: Serving) -> None:
+    run = Run("endless-lines", ci=30, full=100)
+    if not run.left:
+        return
     async with serving() as bouncer:
         before = await settled(bouncer)
+        while run.left:
+            count = min(run.left, 10)
+            with run.counting(count):
+                await asyncio.gather(*(_pours_endlessly(bouncer) for _ in range(count)))
+                peak = memory(bouncer.pid, "VmHWM")
+                await until(lambda: bouncer.metric("bouncer_smtp_sessions") == 0)
+                await until(lambda: memory(bouncer.pid) < before * 1.1)
+                after = memory(bouncer.pid)
+                run.worst(mib_before=before / MIB, mib_at_most=peak / MIB, mib_after=after / MIB)
+                assert peak < before + 256 * MIB + 10 * 2 * SIZE
 
-        async def attack() -> None:
-            client = await in_data(bouncer)
-            await pours(client, ENDLESS)
-            assert (await client.reply())[:3] in ("552", "452")
-            await client.end()
-            client.close()
 
-        for _ in range(ENDLESS_LINES // 10):
-            await asyncio.gather(*(attack() for _ in range(10)))
-        peak = memory(bouncer.pid, "VmHWM")
-        await until(lambda: bouncer.metric("bouncer_smtp_sessions") == 0)
-        await until(lambda: memory(bouncer.pid) < before * 1.1)
-        after = memory(bouncer.pid)
-        print(
-            f"\n{ENDLESS_LINES} endless lines: memory {before / MIB:.1f} MiB before, "
-            f"{peak / MIB:.1f} at most, {after / MIB:.1f} after"
-        )
-        assert peak < before + 256 * MIB + 10 * 2 * SIZE
+async def _pours_endlessly(bouncer: Bouncer) -> None:
+    client = await in_data(bouncer)
+    await pours(client, ENDLESS)
+    assert (await client.reply())[:3] in ("552", "452")
+    await client.end()
+    client.close()
 
 
 async def flood(bouncer: Bouncer, count: int) -> tuple[list[socket.socket], int]:
@@ -170,29 +171,35 @@ async def flood(bouncer: Bouncer, count: int) -> tuple[list[socket.socket], int]
 
 
 async def test_who_floods_the_door_is_the_only_one_to_suffer(serving: Serving) -> None:
-    async with serving({"exempt": []}) as bouncer:
-        flooding = asyncio.create_task(flood(bouncer, FLOOD))
-        seconds, health = [], 0.0
-        async with httpx.AsyncClient(base_url=bouncer.url) as http:
-            for number in range(MAILS):
-                began = time.perf_counter()
-                assert (await sends(bouncer, number, "127.0.0.3")).startswith("250 ")
-                seconds.append(time.perf_counter() - began)
-                began = time.perf_counter()
-                assert (await http.get("/healthz")).status_code == 200
-                health = max(health, time.perf_counter() - began)
-        held, stayed = await flooding
-        assert stayed == 20
-        print(
-            f"\n{FLOOD} connections from one address: {MAILS} of {MAILS} mails of another taken, "
-            f"p99 {sorted(seconds)[int(len(seconds) * 0.99)] * 1000:.0f} ms, "
-            f"/healthz at most {health * 1000:.0f} ms"
-        )
-        for one in held:
-            one.close()
-        turned_away = log_lines(bouncer, "bouncer.ingest.door")
-        assert 1 <= len(turned_away) <= 2, turned_away
-        await until(lambda: bouncer.metric("bouncer_smtp_sessions") == 0)
+    run = Run("flood", ci=FLOOD, full=FLOOD)
+    while run.left:
+        with run.counting(FLOOD):
+            async with serving({"exempt": []}) as bouncer:
+                await _flood_beside_mail(bouncer, run)
+
+
+async def _flood_beside_mail(bouncer: Bouncer, run: Run) -> None:
+    flooding = asyncio.create_task(flood(bouncer, FLOOD))
+    seconds, health = [], 0.0
+    async with httpx.AsyncClient(base_url=bouncer.url) as http:
+        for number in range(MAILS):
+            began = time.perf_counter()
+            assert (await sends(bouncer, number, "127.0.0.3")).startswith("250 ")
+            seconds.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            assert (await http.get("/healthz")).status_code == 200
+            health = max(health, time.perf_counter() - began)
+    held, stayed = await flooding
+    assert stayed == 20
+    run.worst(
+        p99_ms=sorted(seconds)[int(len(seconds) * 0.99)] * 1000,
+        healthz_ms=health * 1000,
+    )
+    for one in held:
+        one.close()
+    turned_away = log_lines(bouncer, "bouncer.ingest.door")
+    assert 1 <= len(turned_away) <= 2, turned_away
+    await until(lambda: bouncer.metric("bouncer_smtp_sessions") == 0)
 
 
 async def test_too_few_file_descriptors_end_nothing(serving: Serving) -> None:
