@@ -9,7 +9,7 @@ import pytest
 
 from bouncer import log
 
-NASTY = 'a\r\n{"level":"error"}\x1b[2J\x00\u2028\u202e\x85'
+NASTY = 'a\r\n{"level":"error"}\x1b[2J\x00\u2028\u202e\x85\u200e\u200f\u061c'
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def test_a_stranger_cannot_add_a_line_or_a_colour(
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert len(err.splitlines()) == 1
-    assert not any(c in err for c in "\r\x1b\x00\u2028\u202e\x85")
+    assert not any(c in err for c in "\r\x1b\x00\u2028\u202e\x85\u200e\u200f\u061c")
 
 
 def test_json_lines_carry_level_logger_and_time(capsys: pytest.CaptureFixture[str]) -> None:

@@ -783,6 +783,7 @@ class SmtpSession(SMTP):
         self._leave(linger=False)
         self.door.counts.outcome[self._outcome]()
         if came_in and log.isEnabledFor(logging.INFO):
+            helo = self.session.host_name or "-"
             log.info(
                 "session of %s ended: %s%s, %d messages, %d errors, helo %s%s",
                 self._peer,
@@ -790,7 +791,7 @@ class SmtpSession(SMTP):
                 f" ({_shown(self._fault)})" if self._fault else "",
                 self._messages,
                 self._errors,
-                _shown(self.session.host_name or "-"),
+                _shown(masked(helo) if "@" in helo else helo),
                 ", TLS" if self._encrypted else "",
             )
         self.door.ended(self)

@@ -170,6 +170,21 @@ async def test_one_line_for_a_message_and_one_for_a_session_and_no_address_in_th
     assert "evil" not in ended.partition("helo")[0]
 
 
+async def test_an_address_for_a_name_is_masked_in_the_log(
+    door: Opening, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with door(MemoryInbox()) as opened:
+        client = await Client.connect(opened.addresses[0])
+        await client.reply()
+        assert (await client.ask("EHLO jane.doe@customer.example")).startswith("250-")
+        await client.ask("QUIT")
+        await client.end()
+        client.close()
+        await until(lambda: "helo j***@customer.example" in caplog.text)
+    assert "jane.doe" not in caplog.text
+
+
 async def test_a_broken_certificate_stops_no_mail(
     door: Opening, metrics: Metrics, tmp_path: Path
 ) -> None:
