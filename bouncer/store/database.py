@@ -11,6 +11,7 @@ nothing outside the transaction.
 import asyncio
 import logging
 import sqlite3
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -82,7 +83,7 @@ class Database(ABC):
             result: R = await job.future
             return result
         finally:
-            del self._waiting[job]
+            del self._waiting[job], job  # an error's traceback holds this frame
 
     def _end_waiting(self) -> None:
         """Tells those whose time is up. One timer for all costs nothing where each has its own."""
@@ -133,7 +134,7 @@ def settle(transaction: Transaction, jobs: Sequence[Job]) -> list[Any]:
     try:
         return _together(transaction, jobs)
     except Exception as error:
-        fault = fault_of(error)
+        fault = outcome_of(error)
         if len(jobs) == 1 or _is_away(fault):
             return [fault] * len(jobs)
         log.warning("a batch of %d failed, each is tried alone: %s", len(jobs), fault)
@@ -170,6 +171,28 @@ def deliver(jobs: Sequence[Job], outcomes: Sequence[Any]) -> None:
             job.future.set_exception(outcome)
         else:
             job.future.set_result(outcome)
+
+
+def outcome_of(error: Exception) -> Exception:
+    """The fault of it for those who wait, without tracebacks.
+
+    Their frames hold the jobs, and a job its future with the fault: in such a ring the octets would
+    stay until the oldest generation is collected. Of an error that is not ours, the lines are noted
+    for whoever logs it.
+    """
+    fault = fault_of(error)
+    if not isinstance(fault, StoreError):
+        fault.add_note("".join(traceback.format_tb(fault.__traceback__)))
+    _drop_tracebacks(fault)
+    return fault
+
+
+def _drop_tracebacks(error: BaseException | None) -> None:
+    if error is not None:
+        error.__traceback__ = None
+        _drop_tracebacks(error.__cause__)
+        if error.__context__ is not error.__cause__:
+            _drop_tracebacks(error.__context__)
 
 
 def fault_of(error: Exception) -> Exception:

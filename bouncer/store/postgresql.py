@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from bouncer.errors import ConfigurationError, StoreUnavailable
-from bouncer.store.database import MAX_BATCH, Database, Job, deliver, fault_of, settle
+from bouncer.store.database import MAX_BATCH, Database, Job, deliver, fault_of, outcome_of, settle
 
 R = TypeVar("R")
 
@@ -132,12 +132,17 @@ class Postgresql(Database):
         connection: AsyncConnection | None = None
         while self._jobs or not self._closed:
             await self._arrived.wait()
-            jobs = self._batch()
-            if jobs:
-                connection, outcomes = await self._settle(connection, jobs)
-                deliver(jobs, outcomes)
+            connection = await self._write_batch(connection)
         if connection is not None:
             await connection.close()
+
+    async def _write_batch(self, connection: AsyncConnection | None) -> AsyncConnection | None:
+        """Does what waits, and keeps nothing of it; the connection that is to be used next."""
+        jobs = self._batch()
+        if jobs:
+            connection, outcomes = await self._settle(connection, jobs)
+            deliver(jobs, outcomes)
+        return connection
 
     def _batch(self) -> list[Job]:
         jobs = [self._jobs.popleft() for _ in range(min(MAX_BATCH, len(self._jobs)))]
@@ -155,7 +160,7 @@ class Postgresql(Database):
                     lambda sync: settle(partial(self._transaction, sync), jobs)
                 )
         except Exception as error:
-            outcomes = [fault_of(error)] * len(jobs)
+            outcomes = [outcome_of(error)] * len(jobs)
         if connection and any(isinstance(outcome, StoreUnavailable) for outcome in outcomes):
             await _terminate(connection)
             connection = None

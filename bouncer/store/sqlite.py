@@ -154,17 +154,21 @@ class Sqlite(Database):
             prepare(connection)
 
     def _write_batches(self) -> None:
-        stopping = False
-        while not stopping:
-            batch, stopping = self._batch()
-            jobs = [job for job in batch if not job.future.done()]
-            if jobs:
-                outcomes = settle(self._transaction, jobs)
-                with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
-                    self._loop.call_soon_threadsafe(deliver, jobs, outcomes)
-                if self._writer is not None:
-                    self._checkpoints.after_commit(_driver(self._writer))
+        while self._write_batch():
+            pass
         self._discard()
+
+    def _write_batch(self) -> bool:
+        """Waits for jobs and does them; False after the last ones. Keeps none when it returns."""
+        batch, stopping = self._batch()
+        jobs = [job for job in batch if not job.future.done()]
+        if jobs:
+            outcomes = settle(self._transaction, jobs)
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+                self._loop.call_soon_threadsafe(deliver, jobs, outcomes)
+            if self._writer is not None:
+                self._checkpoints.after_commit(_driver(self._writer))
+        return not stopping
 
     def _batch(self) -> tuple[list[Job], bool]:
         jobs: list[Job] = []

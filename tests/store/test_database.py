@@ -1,14 +1,18 @@
 """How transactions are shared."""
 
 import asyncio
+import gc
 import sqlite3
-from collections.abc import Sequence
+import traceback
+import weakref
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
 
 from bouncer.errors import StoreUnavailable
+from bouncer.store.database import Work
 from bouncer.store.store import Store
 from tests.store.samples import many, received
 
@@ -54,6 +58,69 @@ async def test_a_bad_item_does_not_fail_its_neighbours(store: Store) -> None:
     assert isinstance(outcomes[4], Exception)  # the key is there already
     assert not isinstance(outcomes[4], StoreUnavailable)
     assert await _names(store) == ["a", "b", "c"]
+
+
+class Mail:
+    """Something of which it can be seen that nobody holds it any more."""
+
+
+def _refuse(connection: Connection, items: Sequence[Mail]) -> list[None]:
+    connection.execute(text("SELECT nothing FROM nowhere"))
+    return [None] * len(items)
+
+
+def _stumble(connection: Connection, items: Sequence[Mail]) -> list[None]:
+    raise ValueError("this one cannot be stored")
+
+
+def _lose(connection: Connection, items: Sequence[Mail]) -> list[None]:
+    raise ConnectionResetError
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("work", [_refuse, _stumble, _lose])
+@pytest.mark.parametrize("count", [1, 3])
+async def test_what_was_refused_is_kept_by_nobody(
+    store: Store, work: Work[Mail, None], count: int
+) -> None:
+    mails = [Mail() for _ in range(count)]
+    watched = [weakref.ref(mail) for mail in mails]
+    waiters = [asyncio.create_task(_refused(store, work, mail)) for mail in mails]
+    told = await asyncio.gather(*waiters)
+    if work is not _lose:  # the log says where the unexpected happened
+        assert all(work.__name__ in each for each in told)
+    del mails, waiters
+    await _until_gone(watched)
+
+
+async def _refused(store: Store, work: Work[Mail, None], mail: Mail) -> str:
+    try:
+        await store.database.write(work, mail)
+    except Exception as error:
+        return "".join(traceback.format_exception(error))
+    return "it was not refused"
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_what_was_written_is_kept_by_nobody(store: Store) -> None:
+    mail = Mail()
+    watch = weakref.ref(mail)
+    await store.database.write(lambda _, items: [None] * len(items), mail)
+    del mail
+    await _until_gone([watch])
+
+
+async def _until_gone(watched: Sequence[weakref.ref[Mail]]) -> None:
+    async with asyncio.timeout(10):  # the writer may still be on its way back
+        while any(watch() for watch in watched):  # noqa: ASYNC110 - what goes tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_a_cancelled_waiter_neither_loses_nor_breaks_the_batch(store: Store) -> None:
