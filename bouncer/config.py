@@ -207,7 +207,8 @@ class SmtpLimits(Section):
     receiving_bytes: Size = Field(
         default=268_435_456,
         le=64 * 2**30,
-        description="of unfinished messages, in all; beyond it large ones are answered with 452",
+        description="of messages being received or stored, in all; beyond it large ones are "
+        "answered with 452",
     )
     session: Duration = Field(default=timedelta(hours=1), description="one connection in all")
     handshake: Duration = Field(default=timedelta(seconds=60), description="for TLS")

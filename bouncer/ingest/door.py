@@ -62,7 +62,7 @@ class Refusal(StrEnum):
 
     FOREIGN_RECIPIENT = "foreign_recipient"
     TOO_LARGE = "too_large"
-    OVERLOAD = "overload"  # too many octets being received at once
+    OVERLOAD = "overload"  # too many octets of messages not yet answered
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_FULL = "store_full"
     INTERNAL_ERROR = "internal_error"
@@ -145,7 +145,7 @@ class Door:
         self._metrics = metrics
         self.configure(config, domains)
         self.stopping = False
-        self.held = 0  # octets of messages not yet complete
+        self.held = 0  # octets of messages not yet answered
         self.addresses: list[tuple[str, int]] = []
         self._listeners: list[Listener] = []
         self._hurry = asyncio.Event()

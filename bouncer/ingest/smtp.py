@@ -136,6 +136,7 @@ class SmtpSession(SMTP):
         self._since: float | None = None  # when we began to wait; None while we work
         self._data_mark: int | None = None  # octets of DATA at that time
         self._data_seen, self._data_moved = 0, 0.0  # octets of DATA, and when there were fewer
+        self._held = 0  # octets of a message not yet answered
         self._eof = False  # the client has said all
         self._over = False  # we have
         self._reading_paused = False
@@ -480,7 +481,10 @@ class SmtpSession(SMTP):
         return None
 
     async def _take_message(self) -> None:
-        await self._keep(await self._message())
+        try:
+            await self._keep(await self._message())
+        finally:
+            self._hold(0)
         self.envelope = self._create_envelope()
 
     async def _message(self) -> bytes:
@@ -498,22 +502,23 @@ class SmtpSession(SMTP):
         return octets.removeprefix(b".")
 
     async def _end_of_message(self, buffer: bytearray) -> int:
-        scanned = held = 0
-        try:
-            while (end := buffer.find(_END, max(scanned - len(_END), 0))) < 0:
-                scanned = len(buffer)
-                self.door.held += scanned - held
-                held = scanned
-                if scanned > self.limits.raw_bytes:
-                    self._too_large()
-                    self._hang_up("552 5.3.4 Message too large", Outcome.TOO_MUCH)
-                elif self.door.held > self.limits.held_bytes and scanned > self.limits.fair_bytes:
-                    self.door.counts.refused[Refusal.OVERLOAD]()
-                    self._hang_up("452 4.3.1 Too much mail at once, try later", Outcome.CROWDED)
-                await self._more()
-        finally:
-            self.door.held -= held
+        scanned = 0
+        while (end := buffer.find(_END, max(scanned - len(_END), 0))) < 0:
+            scanned = len(buffer)
+            self._hold(scanned)
+            if scanned > self.limits.raw_bytes:
+                self._too_large()
+                self._hang_up("552 5.3.4 Message too large", Outcome.TOO_MUCH)
+            elif self.door.held > self.limits.held_bytes and scanned > self.limits.fair_bytes:
+                self.door.counts.refused[Refusal.OVERLOAD]()
+                self._hang_up("452 4.3.1 Too much mail at once, try later", Outcome.CROWDED)
+            await self._more()
+        self._hold(end)
         return end
+
+    def _hold(self, octets: int) -> None:
+        self.door.held += octets - self._held
+        self._held = octets
 
     def _too_large(self) -> None:
         self.door.counts.refused[Refusal.TOO_LARGE]()

@@ -1,4 +1,4 @@
-"""An inbox in memory that can be away, full, broken or slow."""
+"""An inbox in memory that can be away, full, broken, slow or stuck."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,9 +14,12 @@ class MemoryInbox:
         self.mood = mood
         self.items: dict[str, Received] = {}
         self.calls = 0
+        self.free = asyncio.Event()  # what a stuck one waits for
 
     async def receive(self, items: Sequence[Received]) -> list[bool]:
         self.calls += 1
+        if self.mood == "stuck":
+            await self.free.wait()
         match self.mood:
             case "away":
                 raise StoreUnavailable("connection to /var/lib/bouncer.db lost")

@@ -339,6 +339,32 @@ async def test_many_large_messages_at_once_are_put_off_before_memory_is_full(doo
         await until(lambda: opened.held == 0)
 
 
+@pytest.mark.parametrize(("mood", "reply"), [("well", "250 "), ("away", "451 ")])
+async def test_what_waits_for_the_store_counts_until_it_is_answered(
+    door: Opening, mood: str, reply: str
+) -> None:
+    inbox = MemoryInbox("stuck")
+    limits = SmtpLimits(receiving_bytes=100_000)
+    large = b"x" * 9_990 + b"\r\n"
+    async with door(inbox, max_message_bytes=10_000, limits=limits) as opened:
+        clients = [await greeted(opened) for _ in range(17)]
+        last = clients.pop()
+        answers = [asyncio.create_task(sends(client, octets=large)) for client in clients]
+        await until(lambda: inbox.calls == len(clients))
+        assert opened.held == len(clients) * len(large)
+        await last.send(b"MAIL FROM:<>\r\nRCPT TO:<b+2@bounces.example>\r\nDATA\r\n")
+        while not (await last.reply()).startswith("354 "):
+            pass
+        await last.send(large)
+        assert (await last.reply()).startswith("452 4.3.1 ")
+        inbox.mood = mood
+        inbox.free.set()
+        assert {(await answer)[:4] for answer in answers} == {reply}
+        await until(lambda: opened.held == 0)
+        for client in (*clients, last):
+            client.close()
+
+
 async def test_an_unfinished_handshake_holds_up_no_shutdown(
     door: Opening, certificate: Tls, metrics: Metrics
 ) -> None:
