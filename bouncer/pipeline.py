@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Protocol
 
 from bouncer import __version__
@@ -20,9 +20,9 @@ from bouncer.clock import Clock, now
 from bouncer.errors import ReaderDied, StoreError
 from bouncer.mail.address import masked
 from bouncer.metrics import Metrics
-from bouncer.reader import Reader, ReaderPool
+from bouncer.reader import BatchDied, Reader, ReaderPool
 from bouncer.reading import Arrival, Reading, unrecognised
-from bouncer.records import Finished, InboxItem, ItemState
+from bouncer.records import Finished, InboxItem, ItemState, Order
 from bouncer.reports.report import Kind
 from bouncer.store.inbox import FinishOutcome
 from bouncer.suppression import suppression_for
@@ -33,6 +33,7 @@ BATCH_ITEMS = 100
 BATCH_OCTETS = 8 * 2**20
 MAX_CRASHES = 3  # of a reader, over this message alone
 MAX_ATTEMPTS = 10  # claims that never came back, as when the whole service dies each time
+_TRIAL_SHARE = 0.1  # of the time, for suspects while others wait
 _IDLE_SECONDS = 1.0
 _STORE_WAIT_SECONDS = 1.0
 
@@ -43,7 +44,12 @@ class Inbox(Protocol):
     waiting: asyncio.Event
 
     async def claim(
-        self, limit: int, max_octets: int, lease: timedelta, now: datetime
+        self,
+        limit: int,
+        max_octets: int,
+        lease: timedelta,
+        now: datetime,
+        order: Order = Order.OLDEST_FIRST,
     ) -> list[InboxItem]: ...
     async def finish_all(
         self, finished: Sequence[Finished], now: datetime
@@ -65,9 +71,10 @@ async def run(
     ruleset = await _started(readers)
     metrics.build_info.clear()  # of the ruleset before
     metrics.build_info.labels(__version__, ruleset).set(1)
+    trials = Trials()
     async with asyncio.TaskGroup() as tasks:
         for number in range(workers):
-            worker = Worker(inbox, readers, metrics, ruleset, lease, clock)
+            worker = Worker(inbox, readers, metrics, ruleset, lease, clock, trials)
             tasks.create_task(worker.run(), name=f"pipeline-{number}")
 
 
@@ -82,6 +89,33 @@ async def _started(readers: ReaderPool | Reader) -> str:
     return await readers.start()
 
 
+class Trials:
+    """When suspects are tried again: one at a time, and after those that nobody suspects.
+
+    Where others always wait, a suspect has its turn when it has waited for nine times as long as
+    the last one took: it does not starve, and the others keep the readers for most of the time.
+    """
+
+    def __init__(self) -> None:
+        self._by: Worker | None = None
+        self._due = 0.0
+
+    def begin(self, worker: "Worker") -> Order:
+        """What this one may claim; if it may be a suspect, the others may not until `end`."""
+        if self._by is not None:
+            return Order.FRESH_ONLY
+        self._by = worker
+        return Order.FRESH_FIRST if monotonic() < self._due else Order.OLDEST_FIRST
+
+    def end(self, worker: "Worker") -> None:
+        if self._by is worker:
+            self._by = None
+
+    def took(self, seconds: float) -> None:
+        """Notes what a message cost that may be tried again."""
+        self._due = monotonic() + seconds * (1 / _TRIAL_SHARE - 1)
+
+
 class Worker:
     """One loop over the inbox; a turn of it is one batch of messages."""
 
@@ -93,8 +127,10 @@ class Worker:
         ruleset: str,
         lease: timedelta,
         clock: Clock,
+        trials: Trials,
     ) -> None:
         self._inbox = inbox
+        self._trials = trials
         self._readers = readers
         self._metrics = metrics
         # Of closed sets of labels: looked up once, as that costs more than to count.
@@ -116,17 +152,31 @@ class Worker:
     async def turn(self) -> bool:
         """Claims a batch and finishes it; False when there was nothing to do."""
         started = perf_counter()
-        items = await self._inbox.claim(BATCH_ITEMS, BATCH_OCTETS, self._lease, self._clock())
-        if not items:
-            return False
+        try:
+            items = await self._claim(self._trials.begin(self))
+            if not items:
+                return False
+            await self._finish_or_release(items)
+        finally:
+            self._trials.end(self)
+        self._metrics.message_processing_seconds.observe(perf_counter() - started)
+        return True
+
+    async def _claim(self, order: Order) -> list[InboxItem]:
+        items = await self._inbox.claim(
+            BATCH_ITEMS, BATCH_OCTETS, self._lease, self._clock(), order
+        )
+        if not any(item.attempts > 1 or item.crashes for item in items):
+            self._trials.end(self)
+        return items
+
+    async def _finish_or_release(self, items: list[InboxItem]) -> None:
         try:
             await self._work(items)
         except asyncio.CancelledError:
             with contextlib.suppress(StoreError):  # then the lease ends
                 await self._inbox.release(items, untried=True)
             raise
-        self._metrics.message_processing_seconds.observe(perf_counter() - started)
-        return True
 
     async def _work(self, items: list[InboxItem]) -> None:
         if len(items) == 1 and self._is_poison(items[0]):
@@ -137,21 +187,25 @@ class Worker:
         await self._store([_finished(*each) for each in zip(items, readings, strict=False)])
 
     async def _read(self, reader: Reader, items: list[InboxItem]) -> Sequence[Reading]:
-        """The readings, or none when the reader died: then each is tried alone (`Inbox.claim`)."""
-        started = False
+        """The readings; those before the message that its reader died over, if it did.
+
+        That one is a suspect from then on, and those behind it wait as if nothing had been.
+        """
+        await _started(reader)
+        started = perf_counter()
         try:
-            await _started(reader)
-            started = True
             return await reader.read(items)
-        except ReaderDied as death:
-            if not started:  # no fault of these messages
-                raise
+        except BatchDied as death:
+            seconds, readings = perf_counter() - started, death.readings
+            suspect, *untried = items[len(readings) :]
             self._metrics.reader_deaths.labels("alone" if len(items) == 1 else "batch").inc()
-            log.warning("%s over %s (%d in the batch)", death, items[0].id, len(items))
+            log.warning("%s over %s (%d in the batch)", death, suspect.id, len(items))
+        self._trials.took(seconds)
         if len(items) == 1:
-            await self._inbox.record_crash(items[0])
-        await self._inbox.release(items)
-        return []
+            await self._inbox.record_crash(suspect)
+        await self._inbox.release([suspect])
+        await self._inbox.release(untried, untried=True)
+        return readings
 
     async def _quarantine(self, item: InboxItem) -> None:
         log.error("%s is quarantined: readers died over it", item.id)

@@ -2,7 +2,8 @@
 
 Foreign mail is read in a process of its own, with limits on memory and time, so that the worst
 message costs one process and never the service. Requests and answers are JSON with a length before
-them (never pickle: what comes back may have been written by the message).
+them (never pickle: what comes back may have been written by the message). The messages of a batch
+are answered one by one: the first that has no answer is the one that a process died over.
 """
 
 import asyncio
@@ -32,9 +33,9 @@ from bouncer.records import InboxItem, MediaType
 T = TypeVar("T")
 
 _LENGTH = struct.Struct("!I")
-_READINGS: TypeAdapter[tuple[Reading, ...]] = TypeAdapter(tuple[Reading, ...])
-_EXPLANATIONS: TypeAdapter[tuple[Explanation, ...]] = TypeAdapter(tuple[Explanation, ...])
-_MAX_ANSWER_BYTES = 64 * 2**20
+_READING: TypeAdapter[Reading] = TypeAdapter(Reading)
+_EXPLANATION: TypeAdapter[Explanation] = TypeAdapter(Explanation)
+_MAX_ANSWER_BYTES = 64 * 2**20  # about one batch
 _START_SECONDS = 30
 
 
@@ -44,6 +45,14 @@ class ReaderLimits:
 
     memory_bytes: int = 512 * 2**20
     timeout: timedelta = timedelta(seconds=10)
+
+
+class BatchDied(ReaderDied):
+    """`readings` are of the messages before the one that the process died over."""
+
+    def __init__(self, message: str, readings: Sequence[Reading]) -> None:
+        super().__init__(message)
+        self.readings = readings
 
 
 class Reader:
@@ -68,33 +77,36 @@ class Reader:
         async with self._starting:  # whoever asks for it meanwhile waits for the one start
             if self._process is None:
                 self._process = await _process()
-                version = await self._ask(self._settings, seconds=_START_SECONDS)
-                self._version = version.decode()
+                async with self._talking(_START_SECONDS) as answers:
+                    self._ask(self._settings)
+                    self._version = (await _answer(answers)).decode()
             return self._version
 
     async def read(self, items: Sequence[InboxItem]) -> Sequence[Reading]:
-        """What these messages are. Raises ReaderDied when the process did not survive them."""
+        """What these messages are. Raises BatchDied when the process did not survive them."""
         await self.start()
-        answer = await self._ask_about("read", items)
+        readings: list[Reading] = []
+        room = _MAX_ANSWER_BYTES
         try:
-            readings = _READINGS.validate_json(answer)
-        except ValueError as error:
-            await self.kill()
-            raise ReaderDied(f"a reader answered nonsense: {type(error).__name__}") from error
-        if [_item_of(reading) for reading in readings] != [item.id for item in items]:
-            await self.kill()
-            raise ReaderDied("a reader answered for other messages than it was given")
+            async with self._talking(self._timeout) as answers:
+                self._ask_about("read", items)
+                for item in items:
+                    answer = await _answer(answers, room)
+                    reading = _READING.validate_json(answer)
+                    if _item_of(reading) != item.id:
+                        raise ValueError("it is about another message")
+                    room -= len(answer)
+                    readings.append(reading)
+        except ReaderDied as death:
+            raise BatchDied(str(death), readings) from death
         return readings
 
     async def explain(self, item: InboxItem) -> Explanation:
         """How this message is judged, step by step. Raises ReaderDied."""
         await self.start()
-        answer = await self._ask_about("explain", [item])
-        try:
-            return _EXPLANATIONS.validate_json(answer)[0]
-        except ValueError as error:
-            await self.kill()
-            raise ReaderDied("a reader answered nonsense") from error
+        async with self._talking(self._timeout) as answers:
+            self._ask_about("explain", [item])
+            return _EXPLANATION.validate_json(await _answer(answers))
 
     async def kill(self) -> None:
         """Ends the process at once; the next call starts another."""
@@ -104,7 +116,7 @@ class Reader:
                 process.kill()
             await process.wait()
 
-    async def _ask_about(self, verb: str, items: Sequence[InboxItem]) -> bytes:
+    def _ask_about(self, verb: str, items: Sequence[InboxItem]) -> None:
         arrivals = [
             {
                 "id": item.id,
@@ -117,29 +129,41 @@ class Reader:
             for item in items
         ]
         request = json.dumps({"verb": verb, "arrivals": arrivals}).encode()
-        return await self._ask(request, *(i.octets for i in items), seconds=self._timeout)
+        self._ask(request, *(item.octets for item in items))
 
-    async def _ask(self, request: bytes, *octets: bytes, seconds: float) -> bytes:
+    def _ask(self, request: bytes, *octets: bytes) -> None:
+        # Nobody waits until all is written: the first answers are there before.
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.writelines([_LENGTH.pack(len(request)), request, *octets])
+
+    @contextlib.asynccontextmanager
+    async def _talking(self, seconds: float) -> AsyncIterator[asyncio.StreamReader]:
+        """Where the answers come from. A process that fails in the block is killed."""
         process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
+        if process is None or process.stdout is None:
             raise ReaderDied("the reader process is not running")
         try:
             async with asyncio.timeout(seconds):
-                process.stdin.writelines([_LENGTH.pack(len(request)), request, *octets])
-                await process.stdin.drain()
-                (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
-                if length > _MAX_ANSWER_BYTES:
-                    raise ReaderDied("a reader's answer is too long")
-                return await process.stdout.readexactly(length)
+                yield process.stdout
         except TimeoutError as error:
             await self.kill()
             raise ReaderDied(f"a reader took longer than {seconds:g} s") from error
+        except ValueError as error:
+            await self.kill()
+            raise ReaderDied(f"a reader answered nonsense: {type(error).__name__}") from error
         except (EOFError, OSError, RuntimeError) as error:  # uvloop: the pipe is closed already
             await self.kill()
             raise ReaderDied(f"a reader died ({_exit_of(process)})") from error
         except BaseException:  # cancelled half-way: the pipe is out of step
             await self.kill()
             raise
+
+
+async def _answer(answers: asyncio.StreamReader, longest: int = _MAX_ANSWER_BYTES) -> bytes:
+    (length,) = _LENGTH.unpack(await answers.readexactly(_LENGTH.size))
+    if length > longest:
+        raise ReaderDied("a reader's answer is too long")
+    return await answers.readexactly(length)
 
 
 async def _process() -> asyncio.subprocess.Process:
@@ -226,11 +250,9 @@ def main() -> None:
         while True:
             request = json.loads(_receive(source))
             answer = _explained if request["verb"] == "explain" else _read
-            arrivals = [
-                (_exactly(source, int(each["size"])), _arrival(each))
-                for each in request["arrivals"]
-            ]
-            _send(sink, answer(arrivals, domains, ruleset))
+            for each in request["arrivals"]:
+                octets = _exactly(source, int(each["size"]))
+                _send(sink, answer(octets, _arrival(each), domains, ruleset))
 
 
 def _rule_file(name: str, text: str) -> Written:
@@ -238,9 +260,6 @@ def _rule_file(name: str, text: str) -> Written:
     if file is None:
         raise ConfigurationError(*map(str, faults))
     return file
-
-
-_Arrivals = Sequence[tuple[bytes, Arrival]]
 
 
 def _arrival(each: dict[str, str]) -> Arrival:
@@ -253,23 +272,19 @@ def _arrival(each: dict[str, str]) -> Arrival:
     )
 
 
-def _explained(arrivals: _Arrivals, domains: Domains, ruleset: rules.Ruleset) -> bytes:
-    explanations = (
-        explain_arrival(octets, arrival, domains, ruleset) for octets, arrival in arrivals
-    )
-    return _written(_EXPLANATIONS, tuple(explanations))
+def _explained(octets: bytes, arrival: Arrival, domains: Domains, ruleset: rules.Ruleset) -> bytes:
+    return _written(_EXPLANATION, explain_arrival(octets, arrival, domains, ruleset))
 
 
-def _read(arrivals: _Arrivals, domains: Domains, ruleset: rules.Ruleset) -> bytes:
-    readings = (read_arrival(octets, arrival, domains, ruleset) for octets, arrival in arrivals)
-    return _written(_READINGS, tuple(readings))
+def _read(octets: bytes, arrival: Arrival, domains: Domains, ruleset: rules.Ruleset) -> bytes:
+    return _written(_READING, read_arrival(octets, arrival, domains, ruleset))
 
 
-def _written(adapter: TypeAdapter[T], answers: T) -> bytes:
+def _written(adapter: TypeAdapter[T], answer: T) -> bytes:
     try:
-        return adapter.dump_json(answers, by_alias=True)
+        return adapter.dump_json(answer, by_alias=True)
     except ValueError:  # a lone surrogate, as of `utf-8; \x{D800}@example.com`
-        tree = adapter.dump_python(answers, mode="json", by_alias=True)
+        tree = adapter.dump_python(answer, mode="json", by_alias=True)
         halves = json.dumps(tree, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
         return halves.decode("utf-16-le", "replace").encode()
 

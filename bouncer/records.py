@@ -6,7 +6,7 @@ Ids derive from what caused the record, so that the same thing twice is one reco
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from fnmatch import fnmatchcase
 
 from bouncer.events import (
@@ -36,6 +36,14 @@ class ItemState(StrEnum):
     DONE = "done"
     QUARANTINED = "quarantined"
     HUMAN = "human"
+
+
+class Order(Enum):
+    """Which waiting items are claimed. One that was claimed before is a suspect."""
+
+    OLDEST_FIRST = auto()
+    FRESH_FIRST = auto()  # a suspect when there are no others
+    FRESH_ONLY = auto()
 
 
 def digest_of(octets: bytes) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from bouncer.errors import ConfigurationError, ReaderDied
 from bouncer.events import Source
-from bouncer.reader import Reader, ReaderLimits, ReaderPool
+from bouncer.reader import BatchDied, Reader, ReaderLimits, ReaderPool
 from bouncer.records import InboxItem, MediaType
 from bouncer.reports.report import Format, Kind
 
@@ -75,6 +75,14 @@ async def test_more_than_its_memory_kills_the_process_and_not_us() -> None:
         await reader.read([item(0, b"x" * (400 * 2**20))])
     (reading,) = await reader.read([item(1)])
     assert reading.events[0].kind is Kind.BOUNCE
+    await reader.kill()
+
+
+async def test_who_dies_over_a_message_has_answered_for_those_before_it() -> None:
+    reader = Reader({}, ReaderLimits(memory_bytes=400 * 2**20, timeout=timedelta(seconds=30)))
+    with pytest.raises(BatchDied) as death:
+        await reader.read([item(0), item(1), item(2, b"x" * (400 * 2**20)), item(3)])
+    assert [r.events[0].id for r in death.value.readings] == [f"{n:032x}-0" for n in range(2)]
     await reader.kill()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -259,13 +259,13 @@ async def test_a_message_that_kills_its_reader_is_named_and_the_others_are_read(
 
 def _dying(reader: Reader, poison: str) -> None:
     """Has it die over a message, as over one that takes all memory: we know none that does."""
-    ask: Callable[..., Awaitable[bytes]] = reader._ask
+    ask: Callable[..., None] = reader._ask
 
-    async def killed(request: bytes, *octets: bytes, seconds: float) -> bytes:
+    def killed(request: bytes, *octets: bytes) -> None:
         if poison.encode() in request:
             assert reader._process is not None
             os.kill(reader._process.pid, signal.SIGKILL)
-        return await ask(request, *octets, seconds=seconds)
+        ask(request, *octets)
 
     reader._ask = killed  # type: ignore[method-assign]  # see above
 

@@ -16,7 +16,15 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, select, upda
 
 from bouncer.errors import StoreError, StoreFull
 from bouncer.events import Event, Message, Source, message_for
-from bouncer.records import Finished, InboxItem, ItemState, MediaType, Received, Suppression
+from bouncer.records import (
+    Finished,
+    InboxItem,
+    ItemState,
+    MediaType,
+    Order,
+    Received,
+    Suppression,
+)
 from bouncer.store.database import Database
 from bouncer.store.events import add_events
 from bouncer.store.outbox import Outbox, add_deliveries
@@ -54,6 +62,11 @@ _CANDIDATES = (
     .with_for_update(of=inbox, skip_locked=True)  # nothing on SQLite, which has one writer
 )
 _WAITING_LONGEST = Statement(lambda _: _CANDIDATES.where(inbox.c.state == _WAITING))
+_FRESH = Statement(
+    lambda _: _CANDIDATES.where(
+        inbox.c.state == _WAITING, inbox.c.attempts == 0, inbox.c.crashes == 0
+    )
+)
 _LEASE_ENDED = Statement(
     lambda _: _CANDIDATES.where(
         inbox.c.state == _READING, inbox.c.claimed_until <= bindparam("now")
@@ -146,7 +159,12 @@ class Inbox:
         return new
 
     async def claim(
-        self, limit: int, max_octets: int, lease: timedelta, now: datetime
+        self,
+        limit: int,
+        max_octets: int,
+        lease: timedelta,
+        now: datetime,
+        order: Order = Order.OLDEST_FIRST,
     ) -> list[InboxItem]:
         """The items that wait longest, ours to read until the lease ends.
 
@@ -154,7 +172,7 @@ class Inbox:
         reader again, it takes no neighbour along.
         """
         self.waiting.clear()
-        items = await self._database.write(_claim, (limit, max_octets, lease, now))
+        items = await self._database.write(_claim, (limit, max_octets, lease, now, order))
         if items:
             self.waiting.set()
         return items
@@ -321,7 +339,7 @@ def _item_row(id_: str, received: Received) -> dict[str, Any]:
     }
 
 
-_ClaimCall = tuple[int, int, timedelta, datetime]
+_ClaimCall = tuple[int, int, timedelta, datetime, Order]
 
 
 def _claim(connection: Connection, calls: Sequence[_ClaimCall]) -> list[list[InboxItem]]:
@@ -329,11 +347,20 @@ def _claim(connection: Connection, calls: Sequence[_ClaimCall]) -> list[list[Inb
 
 
 def _claim_some(
-    connection: Connection, limit: int, max_octets: int, lease: timedelta, now: datetime
+    connection: Connection,
+    limit: int,
+    max_octets: int,
+    lease: timedelta,
+    now: datetime,
+    order: Order,
 ) -> list[InboxItem]:
-    rows = _LEASE_ENDED.rows(connection, now=now, at_most=1)
-    if not rows:
-        rows = _together(_WAITING_LONGEST.rows(connection, at_most=limit), max_octets)
+    rows: Sequence[Any] = ()
+    if order is not Order.OLDEST_FIRST:
+        rows = _together(_FRESH.rows(connection, at_most=limit), max_octets)
+    if not rows and order is not Order.FRESH_ONLY:
+        rows = _LEASE_ENDED.rows(connection, now=now, at_most=1) or _together(
+            _WAITING_LONGEST.rows(connection, at_most=limit), max_octets
+        )
     if not rows:
         return []
     ids = [row.id for row in rows]

@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -37,9 +38,26 @@ def test_a_message_that_hangs_its_reader_is_put_away(service: Service) -> None:
         usual = max(map(proc.memory, _working(bouncer, memory)))
         poison = _send(bouncer, LARGE)
         with Load(bouncer.smtp_port, 4, count=OTHERS) as load:
-            stopped = _hang_readers_over(bouncer, poison, memory, usual)
+            stopped = list(_hung_over(bouncer, poison, memory, usual))
             load.join()
         assert len(stopped) == 3
+        _assert_put_away(bouncer, poison)
+
+
+def test_others_are_read_before_a_hanging_message_is_tried_again(service: Service) -> None:
+    memory = 500 * 2**20
+    config = {"readers": 1, "reader_memory_bytes": memory, "reader_timeout": "5s"}
+    with service(pipeline=config) as bouncer:
+        bouncer.start()
+        wait_until(lambda: _working(bouncer, memory))
+        (first,) = _working(bouncer, memory)
+        usual = proc.memory(first)
+        os.kill(first, signal.SIGSTOP)  # it hangs over the message that is sent now
+        poison = _send(bouncer, LARGE)
+        with Load(bouncer.smtp_port, 1, count=OTHERS) as load:
+            load.join()
+            for _ in _hung_over(bouncer, poison, memory, usual, first):
+                assert len(bouncer.events(kind="bounce")) == OTHERS
         _assert_put_away(bouncer, poison)
 
 
@@ -64,9 +82,11 @@ def _send(bouncer: Bouncer, octets: bytes) -> str:
     return reply.rpartition(" ")[2]
 
 
-def _hang_readers_over(bouncer: Bouncer, poison: str, memory: int, usual: int) -> set[int]:
+def _hung_over(
+    bouncer: Bouncer, poison: str, memory: int, usual: int, *stopped_before: int
+) -> Iterator[int]:
     """Stops each reader that reads this message, until it is put away."""
-    stopped: set[int] = set()
+    stopped = set(stopped_before)
     deadline = time.monotonic() + 90
     query = "SELECT state FROM inbox WHERE id = ?"
     with closing(sqlite3.connect(bouncer.folder / "bouncer.db")) as store:
@@ -77,8 +97,8 @@ def _hang_readers_over(bouncer: Bouncer, poison: str, memory: int, usual: int) -
                 if proc.memory(reader) > usual + len(LARGE) // 2:  # it holds this message
                     os.kill(reader, signal.SIGSTOP)
                     stopped.add(reader)
+                    yield reader
             time.sleep(0.002)
-    return stopped
 
 
 def _assert_put_away(bouncer: Bouncer, poison: str) -> None:

@@ -9,6 +9,7 @@ from bouncer.records import (
     InboxItem,
     ItemState,
     Listing,
+    Order,
     Received,
     Subscriber,
     Suppression,
@@ -114,9 +115,14 @@ def listing(
 
 
 async def claimed(
-    store: Store, limit: int = 100, *, now: datetime = NOW, max_octets: int = 10**9
+    store: Store,
+    limit: int = 100,
+    *,
+    now: datetime = NOW,
+    max_octets: int = 10**9,
+    order: Order = Order.OLDEST_FIRST,
 ) -> list[InboxItem]:
-    return await store.inbox.claim(limit, max_octets, LEASE, now)
+    return await store.inbox.claim(limit, max_octets, LEASE, now, order)
 
 
 def hard_bounce(

@@ -9,7 +9,7 @@ import pytest
 
 from bouncer.errors import ConfigurationError
 from bouncer.events import Event, Source
-from bouncer.records import Finished, ItemState, event_id
+from bouncer.records import Finished, ItemState, Order, event_id
 from bouncer.store.events import EventFilter
 from bouncer.store.inbox import FinishOutcome
 from bouncer.store.store import Store
@@ -111,6 +111,24 @@ async def test_a_released_item_is_handed_out_alone(store: Store) -> None:
     await store.inbox.release(await claimed(store, 2))
     sizes = [len(await claimed(store)) for _ in range(4)]
     assert sizes == [1, 1, 2, 0]
+
+
+async def test_who_wants_fresh_items_gets_one_that_was_tried_last_or_not_at_all(
+    store: Store,
+) -> None:
+    await store.inbox.receive(many(4))
+    tried = await claimed(store, 2)
+    await store.inbox.release(tried)
+    fresh = await claimed(store, order=Order.FRESH_FIRST)
+    assert [item.id for item in fresh] == [item.id for item in many(4)[2:]]
+    assert await claimed(store, order=Order.FRESH_ONLY) == []
+    [one] = await claimed(store, order=Order.FRESH_FIRST)
+    assert one.id == tried[0].id
+    await store.inbox.release(fresh, untried=True)
+    assert len(await claimed(store, order=Order.FRESH_ONLY)) == 2
+    late = NOW + LEASE
+    assert await claimed(store, now=late, order=Order.FRESH_ONLY) == []
+    assert len(await claimed(store, now=late, order=Order.FRESH_FIRST)) == 1
 
 
 async def test_a_crash_is_counted_and_the_claim_stands(store: Store) -> None:
