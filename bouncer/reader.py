@@ -13,6 +13,7 @@ import resource
 import signal
 import struct
 import sys
+import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,6 +38,7 @@ _READING: TypeAdapter[Reading] = TypeAdapter(Reading)
 _EXPLANATION: TypeAdapter[Explanation] = TypeAdapter(Explanation)
 _MAX_ANSWER_BYTES = 64 * 2**20  # about one batch
 _START_SECONDS = 30
+_LONGEST_WORDS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ class Reader:
             raise ReaderDied(f"a reader answered nonsense: {type(error).__name__}") from error
         except (EOFError, OSError, RuntimeError) as error:  # uvloop: the pipe is closed already
             await self.kill()
-            raise ReaderDied(f"a reader died ({_exit_of(process)})") from error
+            raise ReaderDied(f"a reader died ({await _end_of(process)})") from error
         except BaseException:  # cancelled half-way: the pipe is out of step
             await self.kill()
             raise
@@ -174,6 +176,7 @@ async def _process() -> asyncio.subprocess.Process:
             "bouncer.reader",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,  # the log is for the service to write
             limit=2**20,
             start_new_session=True,  # a Ctrl-C in the terminal is for the service to handle
         )
@@ -225,15 +228,29 @@ def _item_of(reading: Reading) -> str | None:
     return reading.events[0].id.rpartition("-")[0] if reading.events else None
 
 
-def _exit_of(process: asyncio.subprocess.Process) -> str:
+async def _end_of(process: asyncio.subprocess.Process) -> str:
+    """How it ended, and the last thing that it said."""
     code = process.returncode
     if code is None:
         return "its pipe broke"
-    return f"signal {-code}" if code < 0 else f"exit {code}"
+    end = f"signal {-code}" if code < 0 else f"exit {code}"
+    said = await process.stderr.read() if process.stderr is not None else b""
+    last = said.rstrip().rpartition(b"\n")[2][:_LONGEST_WORDS].decode("utf-8", "replace")
+    return f"{end}: {last}" if last else end
 
 
 def main() -> None:
-    """The process itself: settings first, then batches until the pipe closes."""
+    """The process itself. What it stumbles over it says in a line, without a word of the mail."""
+    try:
+        _serve()
+    except BaseException as error:
+        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+        place = Path(frame.f_code.co_filename).name
+        sys.exit(f"{type(error).__name__} in {place}:{line}")
+
+
+def _serve() -> None:
+    """Settings first, then batches until the pipe closes."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the pipe's end is what stops a reader
     return_large_blocks()

@@ -78,6 +78,16 @@ async def test_more_than_its_memory_kills_the_process_and_not_us() -> None:
     await reader.kill()
 
 
+async def test_what_a_reader_stumbles_over_is_told_in_a_line_and_not_written_to_our_log(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    reader = Reader({}, ReaderLimits(memory_bytes=400 * 2**20, timeout=timedelta(seconds=30)))
+    with pytest.raises(ReaderDied, match=r"\(exit 1: MemoryError in \w+\.py:\d+\)"):
+        await reader.read([item(0, b"x" * (400 * 2**20))])
+    assert capfd.readouterr().err == ""
+    await reader.kill()
+
+
 async def test_who_dies_over_a_message_has_answered_for_those_before_it() -> None:
     reader = Reader({}, ReaderLimits(memory_bytes=400 * 2**20, timeout=timedelta(seconds=30)))
     with pytest.raises(BatchDied) as death:

@@ -1,5 +1,6 @@
 """A message that kills or hangs its reader: three tries, then it is put away, and nobody waits."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -117,3 +118,5 @@ def _assert_put_away(bouncer: Bouncer, poison: str) -> None:
         query = "SELECT id, crashes FROM inbox WHERE crashes > 0"
         assert store.execute(query).fetchall() == [(poison, 3)]
     assert bouncer.stop() == 0
+    for line in bouncer.log_file.read_text().splitlines():
+        json.loads(line)
