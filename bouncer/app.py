@@ -282,7 +282,9 @@ class Service:
     def _pool(self, config: Config) -> ReaderPool:
         settings = config.pipeline
         domains = {d.bounce_domain: d.sending_domains for d in config.domains}
-        limits = ReaderLimits(settings.reader_memory_bytes, settings.reader_timeout)
+        limits = ReaderLimits(
+            settings.reader_memory_bytes, settings.reader_timeout, settings.reader_cpu_time
+        )
         return ReaderPool(settings.readers, domains, limits, config.rules.directories)
 
     def _set_to_work(self, tasks: asyncio.TaskGroup) -> None:

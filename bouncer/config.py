@@ -417,6 +417,10 @@ class Pipeline(Section):
         default=512 * 2**20, ge=2**26, le=2**36, description="address space of one of them"
     )
     reader_timeout: Duration = Field(default=timedelta(seconds=10), description="for one batch")
+    reader_cpu_time: Duration = Field(
+        default=timedelta(seconds=8),
+        description="of the processor, for one batch, rounded up to whole seconds",
+    )
     lease: Duration = Field(
         default=timedelta(seconds=60),
         description="after this, on PostgreSQL, another process takes over what one has begun",

@@ -1,6 +1,6 @@
 """A reader process, both ends of its pipe: what the pipeline calls, and what runs in the process.
 
-Foreign mail is read in a process of its own, with limits on memory and time, so that the worst
+Foreign mail is read in a process of its own, with limits on memory, CPU and time, so that the worst
 message costs one process and never the service. Requests and answers are JSON with a length before
 them (never pickle: what comes back may have been written by the message). The messages of a batch
 are answered one by one: the first that has no answer is the one that a process died over.
@@ -9,10 +9,12 @@ are answered one by one: the first that has no answer is the one that a process 
 import asyncio
 import contextlib
 import json
+import math
 import resource
 import signal
 import struct
 import sys
+import time
 import traceback
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -43,10 +45,11 @@ _LONGEST_WORDS = 200
 
 @dataclass(frozen=True, slots=True)
 class ReaderLimits:
-    """What one reader process may use: address space, and seconds for one batch."""
+    """What one reader process may use: address space, and time for one batch."""
 
     memory_bytes: int = 512 * 2**20
     timeout: timedelta = timedelta(seconds=10)
+    cpu_time: timedelta = timedelta(seconds=8)
 
 
 class BatchDied(ReaderDied):
@@ -67,6 +70,7 @@ class Reader:
             "domains": dict(domains),
             "rules": [(str(file.path), file.octets.decode()) for file in rule_files],
             "memory_bytes": limits.memory_bytes,
+            "cpu_seconds": limits.cpu_time.total_seconds(),
         }
         self._settings = json.dumps(settings).encode()
         self._timeout = limits.timeout.total_seconds()
@@ -266,6 +270,7 @@ def _serve() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):  # the service is gone
         while True:
             request = json.loads(_receive(source))
+            _limit_cpu(settings["cpu_seconds"])
             answer = _explained if request["verb"] == "explain" else _read
             for each in request["arrivals"]:
                 octets = _exactly(source, int(each["size"]))
@@ -277,6 +282,15 @@ def _rule_file(name: str, text: str) -> Written:
     if file is None:
         raise ConfigurationError(*map(str, faults))
     return file
+
+
+def _limit_cpu(seconds: float) -> None:
+    """Beyond what was used until now; the system counts whole seconds and sends SIGXCPU."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = math.ceil(time.process_time() + seconds)
+    if most != resource.RLIM_INFINITY:
+        limit = min(limit, most)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, most))
 
 
 def _arrival(each: dict[str, str]) -> Arrival:

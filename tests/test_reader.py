@@ -1,6 +1,7 @@
 """Reader processes: what they give back, and what happens when one does not survive."""
 
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -107,6 +108,50 @@ async def test_a_process_that_hangs_is_killed_and_replaced(reader: Reader) -> No
     reader._timeout = 30
     assert (await reader.read([item(1)]))[0].format is Format.DSN
     assert reader._process.pid != stopped
+
+
+_SPINNING = """
+import bouncer.reading as reading
+
+def spinning(octets, *rest):
+    while octets.startswith(b"spin"):
+        pass
+    return read_arrival(octets, *rest)
+
+read_arrival, reading.read_arrival = reading.read_arrival, spinning
+"""
+
+
+async def test_a_process_that_spins_is_ended_by_its_limit_of_cpu_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_SPINNING)
+    paths = [str(tmp_path), str(Path(__file__).parents[1])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    limits = ReaderLimits(timeout=timedelta(minutes=1), cpu_time=timedelta(seconds=1))
+    reader = Reader({}, limits)
+    for number in range(2):
+        assert len(await reader.read([item(number)])) == 1
+        with pytest.raises(BatchDied, match=f"signal {signal.SIGXCPU.value}") as death:
+            await reader.read([item(number), item(9, b"spin"), item(number)])
+        assert len(death.value.readings) == 1
+    await reader.kill()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit(2), which Linux has")
+async def test_the_limit_of_cpu_time_is_for_one_batch_and_not_for_a_life() -> None:
+    reader = Reader({}, ReaderLimits(cpu_time=timedelta(seconds=1)))
+    await reader.start()
+    process = reader._process
+    assert process is not None
+    limits: list[int] = []
+    batch = [item(number) for number in range(100)]
+    while len(set(limits)) < 3:
+        await reader.read(batch)
+        limits.append(resource.prlimit(process.pid, resource.RLIMIT_CPU)[0])
+    assert limits == sorted(limits)
+    assert reader._process is process
+    await reader.kill()
 
 
 async def test_a_process_that_was_killed_is_replaced(reader: Reader) -> None:

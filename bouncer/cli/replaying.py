@@ -83,9 +83,12 @@ async def _replayed(settings: Config, scope: "Scope", *, dry_run: bool) -> "Repl
     from bouncer.store.store import Store
 
     subscribers = tuple(Subscriber(n, e.events, e.domains) for n, e in settings.endpoints())
-    limits = ReaderLimits(settings.pipeline.reader_memory_bytes, settings.pipeline.reader_timeout)
+    pipeline = settings.pipeline
+    limits = ReaderLimits(
+        pipeline.reader_memory_bytes, pipeline.reader_timeout, pipeline.reader_cpu_time
+    )
     domains = {d.bounce_domain: d.sending_domains for d in settings.domains}
-    count = settings.pipeline.readers
+    count = pipeline.readers
     async with contextlib.AsyncExitStack() as stack:
         store = await Store.open(
             settings.store.url.get_secret_value(),
