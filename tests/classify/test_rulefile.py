@@ -87,4 +87,3 @@ class TestWhatCannotBeRead:
         (tmp_path / "x.toml").write_bytes(b"\x00\xff")
         (fault,) = texts(tmp_path)
         assert "is not TOML" in fault
-
