@@ -171,7 +171,8 @@ APPLIED = {
     "smtp.hostname", "smtp.max_message_bytes", "smtp.tls", "smtp.proxy_protocol_from",
     "smtp.limits", "smtp.drain_accept", "smtp.drain_finish", "domains", "store.url_file",
     "store.reserve_bytes", "dnsbl", "webhooks", "retention", "api.keys", "pipeline.readers",
-    "pipeline.reader_memory_bytes", "pipeline.reader_timeout", "pipeline.lease",
+    "pipeline.reader_memory_bytes", "pipeline.reader_timeout", "pipeline.reader_cpu_time",
+    "pipeline.lease",
     "rules.directories", "log.level",
 }  # fmt: skip
 
