@@ -164,6 +164,17 @@ FAILED_WORDS = frozenset(
     envelope-to
     original-recipient
     final-recipient
+    utente
+    all'utente
+    usuario
+    usuário
+    utilisateur
+    benutzer
+    gebruiker
+    użytkownika
+    uživatel
+    пользователя
+    пользователь
     destinataire
     destinataires
     destinatario
@@ -200,6 +211,7 @@ FAILED_WORDS = frozenset(
 )
 FAILED_PAIRS = frozenset(
     phrases("""
+    destination de
     gateway for
     message for
     mail for
@@ -240,6 +252,7 @@ FAILED_ENDINGS = (
 )
 OTHERS_WORDS = frozenset(
     phrases("""
+    da
     contact
     from
     by
@@ -391,6 +404,11 @@ NO_REASONS = phrases("""
     per informazioni
     per ulteriori
     więcej informacji
+    subject:
+    date:
+    betreff:
+    objet :
+    oggetto:
 """)
 
 # Reasons that stand before the addresses they are about, as they are written (KDDI's notices).

@@ -436,6 +436,51 @@ FAILURES = Phrases("""
     遅延しています
     nepodařilo doručit
     không gửi được
+    отклонен
+    відхилен
+    a été bloqué
+    a été rejeté
+    a été refusé
+    została odrzucona
+    zostało odrzucone
+    została zablokowana
+    ha sido rechazad
+    fue rechazad
+    ha sido bloquead
+    no se ha enviado
+    è stato rifiutato
+    è stato respinto
+    foi rejeitad
+    foi recusad
+    foi bloquead
+    wurde abgelehnt
+    wurde abgewiesen
+    wurde zurückgewiesen
+    wurde blockiert
+    wurde nicht weitergeleitet
+    werd geweigerd
+    is geweigerd
+    weigerde
+    avvisades
+    blev afvist
+    ble avvist
+    hylättiin
+    byla odmítnuta
+    byla zablokována
+    elutasított
+    reddedildi
+    拒否されました
+    被拒绝
+    被拒絕
+    거부되
+    blocked your e-mail
+    blocked your email
+    blocked your message
+    is not defined
+    not authorized to send
+    not authorised to send
+    not subscribed to the list
+    found in the attachment
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
@@ -536,6 +581,9 @@ STILL_TRYING = Phrases("""
     pas encore été remis
     遅延しています
     配送遅延
+    noch nicht zugestellt
+    weitere zustellversuche
+    verzögerung:
 """)
 
 # That nobody tries any more, whatever else is said of delays.
@@ -820,6 +868,38 @@ FAILED_SUBJECTS = Phrases("""
     entrega adiada
     consegna ritardata
     配送遅延
+    отклонен
+    відхилен
+    zwrot:
+    odrzucon
+    zablokowan
+    anomalia messaggio
+    message blocked
+    not delivered
+    rechazad
+    bloquead
+    límite de envío
+    rejeté
+    refusé
+    bloqué
+    rifiutat
+    respint
+    rejeitad
+    recusad
+    abgelehnt
+    abgewiesen
+    zurückgewiesen
+    geweigerd
+    avvisat
+    afvist
+    avvist
+    odmítnut
+    zablokován
+    elutasít
+    reddedil
+    拒否
+    被拒
+    거부
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.
