@@ -216,7 +216,7 @@ class _Signs:
         if not self.daemon:
             if AUTOMATIC_SUBJECTS.are_in(self.subject) or AWAY_SUBJECTS.are_in(self.subject):
                 return False
-            if is_ticket(self.subject) or OTHER_DELIVERIES.are_in(self._words):
+            if self.is_of_other:
                 return False
             if CHALLENGES.are_in(self._words) if self.null_sender else self._asks():
                 return False
@@ -226,6 +226,11 @@ class _Signs:
         if self.words_fail:
             return self.daemon or self.subject_failed or self.null_sender
         return self.daemon and self.subject_failed
+
+    @property
+    def is_of_other(self) -> bool:
+        """Whether it tells of tickets, programs or parcels."""
+        return is_ticket(self.subject) or OTHER_DELIVERIES.are_in(self._words)
 
     def kind(self) -> Kind:
         """What a report that tells of a failure, a delay or an arrival says it is."""
@@ -314,14 +319,21 @@ def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
 
 
 def _has_form_of_report(message: Message, prose: Prose, signs: _Signs) -> bool:
-    """Whether it is one in a language that nobody here reads: who wrote it, and how it stands."""
-    return (
-        signs.daemon
-        and signs.null_sender
-        and not (signs.answers or message.is_of_list)
-        and prose.best is Position.LEADING
-        and not _addressees(message).issuperset(map(address_key, prose.recipients()))
-    )
+    """Whether it is one in words that nobody here reads: nobody sent it, and it stands like one.
+
+    A daemon puts an address at the head of a line; others quote the reply to it, with its codes.
+    """
+    if not signs.null_sender or signs.answers or signs.is_of_other or message.is_of_list:
+        return False
+    if prose.best is not Position.LEADING and (signs.daemon or prose.best < Position.ANNOUNCED):
+        return False
+    recipients = prose.recipients()
+    if _addressees(message).issuperset(map(address_key, recipients)):
+        return False
+    if signs.daemon:
+        return True
+    reply = prose.reply_about(recipients[0], recipients)
+    return reply is not None and (reply.code or 0) >= 400 and reply.status is not None
 
 
 def _wrapped(message: Message, signs: _Signs) -> Report | None:

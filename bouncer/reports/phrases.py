@@ -481,6 +481,20 @@ FAILURES = Phrases("""
     not authorised to send
     not subscribed to the list
     found in the attachment
+    couldn't deliver your
+    kom inte fram
+    kom ikke frem
+    is being returned
+    did not attempt delivery
+    infected and has been deleted
+    als unerwünschte
+    konnte nicht an
+    konnten nicht an
+    giving up
+    gave up
+    your message was not sent
+    aus der warteschlange entfernt
+    uit de wachtrij verwijderd
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
@@ -900,6 +914,15 @@ FAILED_SUBJECTS = Phrases("""
     拒否
     被拒
     거부
+    kunde inte levereras
+    kunne ikke leveres
+    email bounced
+    e-mail bounced
+    message bounced
+    mail bounced
+    niet afgeleverd
+    nicht weitergeleitet
+    weiterleitung fehlgeschlagen
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.
