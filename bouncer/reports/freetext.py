@@ -218,7 +218,7 @@ class _Signs:
                 return False
             if self.is_of_other:
                 return False
-            if CHALLENGES.are_in(self._words) if self.null_sender else self._asks():
+            if self._asks_for_proof() if self.null_sender else self._asks():
                 return False
             # List mail about bounces is no bounce; one that a gateway gave such headers may be.
             if self._message.is_of_list and not _says_failure(self._words[:_FIRST_WORDS]):
@@ -246,6 +246,9 @@ class _Signs:
         if STILL_TRYING.are_in(self.subject):
             return True
         return STILL_TRYING.are_in(self._words) and not GIVEN_UP.are_in(self._words)
+
+    def _asks_for_proof(self) -> bool:
+        return CHALLENGES.are_in(self._words) and not (self.subject_failed and self.words_fail)
 
     def _asks(self) -> bool:
         """Whether a person answers or asks: no program that reports a failure does."""
@@ -319,20 +322,20 @@ def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
 
 
 def _has_form_of_report(message: Message, prose: Prose, signs: _Signs) -> bool:
-    """Whether it is one in words that nobody here reads: nobody sent it, and it stands like one.
-
-    A daemon puts an address at the head of a line; others quote the reply to it, with its codes.
-    """
-    if not signs.null_sender or signs.answers or signs.is_of_other or message.is_of_list:
-        return False
-    if prose.best is not Position.LEADING and (signs.daemon or prose.best < Position.ANNOUNCED):
+    """Whether it is one in a language that nobody here reads: who wrote it, and how it stands."""
+    if not (signs.daemon and signs.null_sender) or signs.answers or message.is_of_list:
         return False
     recipients = prose.recipients()
-    if _addressees(message).issuperset(map(address_key, recipients)):
+    if signs.is_of_other or _addressees(message).issuperset(map(address_key, recipients)):
         return False
-    if signs.daemon:
+    if prose.best is Position.LEADING:
         return True
-    reply = prose.reply_about(recipients[0], recipients)
+    return prose.best >= Position.ANNOUNCED and _quotes_reply(prose, recipients)
+
+
+def _quotes_reply(prose: Prose, recipients: list[str]) -> bool:
+    """Whether a server is quoted that refused the first of them, with both its codes."""
+    reply = prose.reply_about(recipients[0], recipients) if recipients else None
     return reply is not None and (reply.code or 0) >= 400 and reply.status is not None
 
 

@@ -591,6 +591,9 @@ STILL_TRYING = Phrases("""
     bezorging is vertraagd
     leveransen är försenad
     will retry for
+    we'll try again
+    we will try again
+    will be tried again
     will retry sending
     pas encore été remis
     遅延しています
@@ -875,6 +878,10 @@ FAILED_SUBJECTS = Phrases("""
     considered unsolicited bulk email
     found in your message
     found in your mail
+    virus found in message
+    message not sent
+    mail not sent
+    virus found in a message you
     in mail from you
     contents from you
     remise différée
