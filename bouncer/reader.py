@@ -40,6 +40,7 @@ _READING: TypeAdapter[Reading] = TypeAdapter(Reading)
 _EXPLANATION: TypeAdapter[Explanation] = TypeAdapter(Explanation)
 _MAX_ANSWER_BYTES = 64 * 2**20  # about one batch
 _START_SECONDS = 30
+_ENDING_SECONDS = 1.0
 _LONGEST_WORDS = 200
 
 
@@ -117,7 +118,7 @@ class Reader:
     async def kill(self) -> None:
         """Ends the process at once; the next call starts another."""
         process, self._process = self._process, None
-        if process is not None:
+        if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
@@ -158,6 +159,9 @@ class Reader:
             await self.kill()
             raise ReaderDied(f"a reader answered nonsense: {type(error).__name__}") from error
         except (EOFError, OSError, RuntimeError) as error:  # uvloop: the pipe is closed already
+            # It ends: a signal now would hide how (asyncio's own loop reaps it before it looks).
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _ENDING_SECONDS)
             await self.kill()
             raise ReaderDied(f"a reader died ({await _end_of(process)})") from error
         except BaseException:  # cancelled half-way: the pipe is out of step
