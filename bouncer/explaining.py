@@ -1,5 +1,6 @@
 """How a message came to be judged: which reader, which fields believed, which rules fitted."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -93,22 +94,27 @@ def explain_arrival(
     """The events that `read_arrival` gives, with what led to each."""
     report = report_of(octets, arrival.media_type)
     reading = reading_of(report, arrival, domains, rules)
+    is_dsn = reading.format is Format.DSN
+    groups = dsn.fields_by_recipient(Message(octets)) if is_dsn else {}
     return Explanation(
         readers=_readers_asked(octets, arrival.media_type),
         format=reading.format,
         defects=reading.defects,
         ruleset=rules.version,
         events=tuple(
-            _explained(octets, event, reported, rules.explain(report, reported))
+            _explained(event, reported, groups, rules.explain(report, reported))
             for event, reported in zip(reading.events, report.recipients, strict=False)
         ),
     )
 
 
 def _explained(
-    octets: bytes, event: Event, reported: ReportedRecipient, judged: Judged
+    event: Event,
+    reported: ReportedRecipient,
+    groups: Mapping[str | None, dsn.Group],
+    judged: Judged,
 ) -> ExplainedEvent:
-    fields = _fields(octets, reported) if event.format is Format.DSN else ()
+    fields = _fields(groups.get(reported.recipient, {}), reported)
     return ExplainedEvent(
         event=event,
         evidence=_evidence(reported, fields, judged.provider_by),
@@ -118,8 +124,7 @@ def _explained(
     )
 
 
-def _fields(octets: bytes, reported: ReportedRecipient) -> tuple[FieldSaid, ...]:
-    group = dsn.fields_about(Message(octets), reported.recipient)
+def _fields(group: dsn.Group, reported: ReportedRecipient) -> tuple[FieldSaid, ...]:
     said = []
     for name in (*dsn.ADDRESSES, "status", *dsn.WORDS):
         value = group.get(name)

@@ -27,12 +27,13 @@ def _without(text: str, element: str) -> str:
     lowered = text.lower()
     if len(lowered) != len(text) or f"<{element}" not in lowered:
         return text
-    lowered = lowered.replace("<header", "<h_ader")
-    kept, at = [], 0
-    while (begin := lowered.find(f"<{element}", at)) >= 0:
+    kept, at, look = [], 0, 0
+    while (begin := lowered.find(f"<{element}", look)) >= 0:
+        look = begin + 1 + len(element)
+        if lowered[look : look + 1].isalpha():  # <header> is no <head>
+            continue
         kept.append(text[at:begin])
-        end = lowered.find(f"</{element}", begin)
-        if end < 0:
+        at = look = lowered.find(f"</{element}", look)
+        if at < 0:
             return "".join(kept)
-        at = end
     return "".join([*kept, text[at:]])

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from bouncer.mail.charset import header_text, text_from, unbase64
+from bouncer.mail.html import text_from_html
 
 MAX_HEADER_BLOCK = 256 * 1024
 MAX_HEADER = 64 * 1024
@@ -128,6 +129,11 @@ class Part:
             octets = self.octets(MAX_HEAD)
             return self._decoded(octets.rpartition(b"\n")[0] or octets)
         return self.text
+
+    @property
+    def seen(self) -> str:
+        """The head as a person sees it, whether it is plain or HTML."""
+        return text_from_html(self.head) if self.type == "text/html" else self.head
 
     def _decoded(self, octets: bytes) -> str:
         value = self.fields.get(b"content-type")

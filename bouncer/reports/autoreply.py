@@ -8,7 +8,6 @@ import re
 from itertools import islice
 
 from bouncer.mail.address import addresses_in, clean
-from bouncer.mail.html import text_from_html
 from bouncer.mail.message import Message
 from bouncer.reports.phrases import (
     AUTOMATIC_SUBJECTS,
@@ -136,8 +135,7 @@ def _is_of_program(message: Message) -> bool:
 
 def _is_challenge(message: Message, signs: Phrases) -> bool:
     for part in islice(message.texts(), _MAX_TEXTS):
-        text = text_from_html(part.head) if part.type == "text/html" else part.head
-        before, _ = split_returned(text)
+        before, _ = split_returned(part.seen)
         if signs.are_in(" ".join(before[:8192].split()).lower()):
             return True
     return signs.are_in((message.header("subject") or "").lower())

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from bouncer.mail.address import address_from_field, address_from_xtext, address_key, clean
 from bouncer.mail.date import date_from
-from bouncer.mail.html import text_from_html
 from bouncer.mail.message import MAX_TEXT, Message, Part
 from bouncer.mail.reply import COMMANDS, Command, Reply, one_line, reply_from
 from bouncer.mail.status import status_in
@@ -159,14 +158,15 @@ def _report(
     )
 
 
-def fields_about(message: Message, address: str | None) -> Group:
-    """The fields of the group that names this recipient, by their names in lower case."""
+def fields_by_recipient(message: Message) -> dict[str | None, Group]:
+    """The fields of each group, by their names in lower case, by the addresses that it names."""
     groups = _groups(message)
+    found: dict[str | None, Group] = {}
     for group in groups.recipients if groups is not None else ():
-        named = (group.get(name) for name in ADDRESSES)
-        if address in [address_from_field(value) for value in named if value]:
-            return group
-    return {}
+        for name in ADDRESSES:
+            if value := group.get(name):
+                found.setdefault(address_from_field(value), group)
+    return found
 
 
 class _Human:
@@ -187,10 +187,7 @@ class _Human:
     def prose(self) -> Prose:
         if self._prose is None:
             texts = list(self._message.texts())
-            text = "\n".join(
-                text_from_html(part.head) if part.type == "text/html" else part.head
-                for part in texts[:3]
-            )
+            text = "\n".join(part.seen for part in texts[:3])
             fields = _STATUS_FIELD.search(text)
             before, self._after = split_returned(text[: fields.start()] if fields else text)
             self._prose = Prose(before)
@@ -427,25 +424,21 @@ def _quoted(group: Group) -> Reply | None:
     One that says no more than its class (X.0.0) gives way to one with a status that says more.
     """
     host = _mta(group.get("remote-mta"))
-    first: Reply | None = None
-    vague: Reply | None = None
-    for name in WORDS:
-        value = group.get(name)
-        if not value:
-            continue
-        reply = words_in(value, host)
-        if reply is None or reply.text.isdigit():
-            # The exit status of a program: Diagnostic-Code: X-Unix; 255
-            continue
-        if reply.code is not None and not (reply.code < 300 and _failed(group)):
-            if reply.status is None or not reply.status.endswith(".0.0"):
-                return reply if vague is None or reply.status else vague
-            vague = vague or reply
-        first = first or reply
-    if vague is not None:
-        return vague
+    read = (words_in(group[name], host) for name in WORDS if group.get(name))
+    # Diagnostic-Code: X-Unix; 255 is the exit status of a program.
+    replies = [reply for reply in read if reply is not None and not reply.text.isdigit()]
     # Sendmail quotes the answer to its QUIT as the reason.
-    return None if first is not None and first.code is not None else first
+    no_reason = 300 if _failed(group) else 0
+    coded = [reply for reply in replies if reply.code is not None and reply.code >= no_reason]
+    if coded and _is_vague(coded[0]):
+        return next((r for r in coded if r.status is not None and not _is_vague(r)), coded[0])
+    if coded:
+        return coded[0]
+    return replies[0] if replies and replies[0].code is None else None
+
+
+def _is_vague(reply: Reply) -> bool:
+    return reply.status is not None and reply.status.endswith(".0.0")
 
 
 def words_in(value: str, host: str | None = None) -> Reply | None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from flufl.bounce import all_failures
 
 from bouncer.mail.address import address_key, addresses_in, clean, domain_of, unique
-from bouncer.mail.html import text_from_html
 from bouncer.mail.message import MAX_DEPTH, MAX_TEXT, Message
 from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
@@ -48,6 +47,7 @@ MAX_FLUFL = 32 * 1024
 MAX_FLUFL_PARTS = 100
 _HEAD = 2048
 _FIRST_WORDS = 120
+_ADDRESSEES = ("to", "delivered-to")
 _REPORT = b"report-type=delivery-status"
 _QUOTED_AUTHOR = re.compile(r"(?mi)^[ \t>]{0,8}from[ \t]{0,4}:(.*)$")
 # A line that says whose words are quoted below it.
@@ -162,7 +162,7 @@ def _failed_recipients(message: Message) -> list[str]:
 def _text_of(message: Message) -> str:
     texts = []
     for part in message.texts():
-        text = text_from_html(part.head) if part.type == "text/html" else part.head
+        text = part.seen
         if not part.charset_known:
             message.note("unknown charset")
         texts.append(text)
@@ -171,7 +171,7 @@ def _text_of(message: Message) -> str:
     text = "\n".join(texts)
     if "@" not in text and (page := message.part("text/html")) and not page.is_returned:
         # The plain part says no more than that one should look at the other.
-        return f"{text}\n{text_from_html(page.head)}"
+        return f"{text}\n{page.seen}"
     return text
 
 
@@ -268,11 +268,7 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
             return _by_dialect(dialect, message, text)
     if prose.best is Position.LEADING and (signs.daemon or signs.null_sender):
         return prose.recipients()
-    ours = frozenset(
-        address_key(a)
-        for name in ("to", "from", "delivered-to", "return-path")
-        for a in addresses_in(message.header(name) or "")
-    )
+    ours = _keys_in(message, *_ADDRESSEES, "from", "return-path")
     found = prose.recipients(ours)
     is_ours = not ours.isdisjoint(map(address_key, found))
     if prose.best <= Position.SOMEWHERE and (len(found) > 1 or is_ours):
@@ -296,16 +292,17 @@ def _is_for_sender(message: Message, reported: Sequence[ReportedRecipient], sign
         each.reply and (each.reply.host or each.reply.command) for each in reported
     ):
         return True
-    told = _addressees(message)
+    told = _keys_in(message, *_ADDRESSEES)
     return not all(address_key(each.recipient or "") in told for each in reported)
 
 
-def _addressees(message: Message) -> set[str]:
-    return {
+def _keys_in(message: Message, *names: str) -> frozenset[str]:
+    """The addresses in these headers, as they are compared."""
+    return frozenset(
         address_key(address)
-        for name in ("to", "delivered-to")
+        for name in names
         for address in addresses_in(message.header(name) or "")
-    }
+    )
 
 
 def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
@@ -326,7 +323,8 @@ def _has_form_of_report(message: Message, prose: Prose, signs: _Signs) -> bool:
     if not (signs.daemon and signs.null_sender) or signs.answers or message.is_of_list:
         return False
     recipients = prose.recipients()
-    if signs.is_of_other or _addressees(message).issuperset(map(address_key, recipients)):
+    told = _keys_in(message, *_ADDRESSEES)
+    if signs.is_of_other or told.issuperset(map(address_key, recipients)):
         return False
     if prose.best is Position.LEADING:
         return True
