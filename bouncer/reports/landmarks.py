@@ -250,11 +250,28 @@ FAILED_ENDINGS = (
     "到",
     "给",
 )
-OTHERS_WORDS = frozenset(
+# Where the sender's address stands on the next line: `Sender Address:`.
+SENDERS_WORDS = frozenset(
+    phrases("""
+    from
+    sender
+    reply-to
+    return-path
+    envelope-from
+    von
+    absender
+    expéditeur
+    remitente
+    remetente
+    mittente
+    afzender
+    отправитель
+""")
+)
+OTHERS_WORDS = SENDERS_WORDS | frozenset(
     phrases("""
     da
     contact
-    from
     by
     write
     postmaster
@@ -266,15 +283,10 @@ OTHERS_WORDS = frozenset(
     e-mail
     email
     mail
-    return-path
-    reply-to
-    sender
-    envelope-from
     cc
     bcc
     author
     subject
-    von
     de
     от
     od
@@ -302,32 +314,7 @@ OTHERS_WORDS = frozenset(
     ayuda
     aide
     hilfe
-    absender
-    expéditeur
-    remitente
-    remetente
-    mittente
-    afzender
     nadawca
-    отправитель
-""")
-)
-# Where the sender's address stands on the next line: `Sender Address:`.
-SENDERS_WORDS = frozenset(
-    phrases("""
-    from
-    sender
-    reply-to
-    return-path
-    envelope-from
-    von
-    absender
-    expéditeur
-    remitente
-    remetente
-    mittente
-    afzender
-    отправитель
 """)
 )
 OTHERS_ENDINGS = (
