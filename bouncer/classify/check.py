@@ -6,29 +6,17 @@ ours is told, too (`reach.py`).
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import assert_never
 
+from bouncer.classify.examples import RECIPIENT, recipient_in, said_in
 from bouncer.classify.patterns import compiled
 from bouncer.classify.providers import OTHER
 from bouncer.classify.reach import reach_faults
 from bouncer.classify.rulefile import PACKAGED, Fault, Written, idle, read_all
-from bouncer.classify.rules import Rule, Ruleset, Said, pattern_faults, said_of
-from bouncer.mail.reply import Command, reply_from
-from bouncer.reports.report import Kind, ReportedRecipient
-
-_RECIPIENT = "user@example.com"
-_ADDRESS = re.compile(r"[\w.+=-]+@[\w.-]*\w")
-# Whose address it is when not the recipient's: the words in front of it.
-_ANOTHER = re.compile(
-    r"(sender|from|by|originator|return.path|reply.to|envelope|mailto|contact|please try|see|id"
-    r"|(send|write)( \S+){0,3} to)"
-    r"\b[^\w@]*(address[^\w@]*)?$",
-    re.IGNORECASE,
-)
-_MAX_BEFORE = 40
+from bouncer.classify.rules import Rule, Ruleset, pattern_faults
+from bouncer.mail.reply import Command
 
 
 def check(directories: Sequence[Path] = ()) -> list[Fault]:
@@ -82,7 +70,7 @@ def _applies_when(rule: Rule) -> tuple[object, ...]:
 def _examples_lost(rule: Rule, ruleset: Ruleset) -> Iterator[str]:
     provider = rule.provider or OTHER
     for example in rule.examples:
-        recipient = _recipient_in(example)
+        recipient = recipient_in(example)
         if (winner := winner_of(ruleset, provider, example, recipient)) is rule:
             continue
         by = f" by rule {winner.id} of {winner.file.name}" if winner else ""
@@ -96,7 +84,7 @@ def _examples_lost(rule: Rule, ruleset: Ruleset) -> Iterator[str]:
 
 def _why_not(rule: Rule, example: str, recipient: str) -> str:
     """What a writer would hardly see, in brackets; empty where it can be seen."""
-    said = _said(example, recipient)
+    said = said_in(example, recipient)
     if rule.command and said.command not in rule.command:
         return (
             " (the example must name the command that was refused, as reports do:"
@@ -127,34 +115,18 @@ def _as_told(command: Command) -> str:
     assert_never(command)
 
 
-def _recipient_in(example: str) -> str:
-    """The address that an example is about: the first that the words do not give to another."""
-    found = list(_ADDRESS.finditer(example))
-    if any(one.group() == _RECIPIENT for one in found):
-        return _RECIPIENT
-    for one in found:
-        before = example[max(0, one.start() - _MAX_BEFORE) : one.start()]
-        if not one.group().startswith("sender@") and not _ANOTHER.search(before):
-            return one.group()
-    return _RECIPIENT
-
-
 def winner_of(
-    ruleset: Ruleset, provider: str, reply: str, recipient: str = _RECIPIENT
+    ruleset: Ruleset, provider: str, reply: str, recipient: str = RECIPIENT
 ) -> Rule | None:
     """The rule that decides a reply of this provider."""
     return next(fitting(ruleset, provider, reply, recipient), None)
 
 
 def fitting(
-    ruleset: Ruleset, provider: str, reply: str, recipient: str = _RECIPIENT
+    ruleset: Ruleset, provider: str, reply: str, recipient: str = RECIPIENT
 ) -> Iterator[Rule]:
     """The rules that fit a reply of this provider about a recipient, in the order of trying."""
-    return ruleset.fitting(provider, _said(reply, recipient))
-
-
-def _said(reply: str, recipient: str) -> Said:
-    return said_of(ReportedRecipient(Kind.BOUNCE, recipient, reply=reply_from(reply)))
+    return ruleset.fitting(provider, said_in(reply, recipient))
 
 
 def _placed(fault: Fault, file: Written) -> Fault:

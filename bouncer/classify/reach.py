@@ -7,12 +7,11 @@ signs of a provider that fit everybody take replies from the provider they belon
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
+from bouncer.classify.examples import recipient_in, said_in
 from bouncer.classify.patterns import compiled
 from bouncer.classify.providers import OTHER
 from bouncer.classify.rulefile import Fault, Recognition, Written
-from bouncer.classify.rules import Rule, said_of
-from bouncer.mail.reply import reply_from
-from bouncer.reports.report import Kind, ReportedRecipient
+from bouncer.classify.rules import Rule
 
 A_FEW = 20  # of our examples: about as many as share an ordinary phrase
 A_FEW_REPLIES = 3  # that a provider's sign may be found in, of other receivers
@@ -110,7 +109,7 @@ def _too_wide(rule: Rule, examples: Sequence[tuple[Rule, str]]) -> str | None:
 
 
 def _fits(rule: Rule, example: str) -> bool:
-    said = said_of(ReportedRecipient(Kind.BOUNCE, "user@example.com", reply=reply_from(example)))
+    said = said_in(example, recipient_in(example))
     return rule.allows(said) and (
         rule.pattern is None or compiled(rule.pattern).search(said.words) is not None
     )
