@@ -32,7 +32,7 @@ from bouncer.ingest import certificate, smtp
 from bouncer.log import configure as configure_log
 from bouncer.memory import return_large_blocks
 from bouncer.metrics import Metrics
-from bouncer.reader import ReaderLimits, ReaderPool
+from bouncer.reader import ReaderPool
 from bouncer.records import Subscriber
 from bouncer.roles import Role, Started
 from bouncer.store.store import Expired, Store
@@ -147,7 +147,7 @@ class Service:
         self._store = store
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._store.close)
-            self._readers = self._pool(self._config)
+            self._readers = ReaderPool.of(self._config)
             stack.push_async_callback(lambda: self._readers.close())
             http = await stack.enter_async_context(self._http())
             async with asyncio.TaskGroup() as tasks:
@@ -236,7 +236,7 @@ class Service:
         if config.smtp.tls:
             certificate.check(config.smtp.tls)
         subscribers = _subscribers(config)
-        readers = self._pool(config)
+        readers = ReaderPool.of(config)
         try:
             v1, beside = self._apps(config, readers)
             await readers.start()
@@ -278,14 +278,6 @@ class Service:
             draining.cancel()
             await asyncio.gather(draining, return_exceptions=True)
             await door.drain(immediately=True)
-
-    def _pool(self, config: Config) -> ReaderPool:
-        settings = config.pipeline
-        domains = {d.bounce_domain: d.sending_domains for d in config.domains}
-        limits = ReaderLimits(
-            settings.reader_memory_bytes, settings.reader_timeout, settings.reader_cpu_time
-        )
-        return ReaderPool(settings.readers, domains, limits, config.rules.directories)
 
     def _set_to_work(self, tasks: asyncio.TaskGroup) -> None:
         """Starts the workers of our roles, anew where what they work by has changed."""

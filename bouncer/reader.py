@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -32,6 +32,9 @@ from bouncer.explaining import Explanation, explain_arrival
 from bouncer.memory import return_large_blocks
 from bouncer.reading import Arrival, Domains, Reading, read_arrival
 from bouncer.records import InboxItem, MediaType
+
+if TYPE_CHECKING:  # the processes start without it
+    from bouncer.config import Config
 
 T = TypeVar("T")
 
@@ -208,6 +211,16 @@ class ReaderPool:
         for reader in self._readers:
             self._free.put_nowait(reader)
 
+    @classmethod
+    def of(cls, config: "Config") -> Self:
+        """The readers of a configuration."""
+        domains = {d.bounce_domain: d.sending_domains for d in config.domains}
+        asked = config.pipeline
+        limits = ReaderLimits(
+            asked.reader_memory_bytes, asked.reader_timeout, asked.reader_cpu_time
+        )
+        return cls(asked.readers, domains, limits, config.rules.directories)
+
     async def start(self) -> str:
         """Starts all of them; the version of the ruleset they read by."""
         return (await asyncio.gather(*(reader.start() for reader in self._readers)))[0]
@@ -318,7 +331,7 @@ def _read(octets: bytes, arrival: Arrival, domains: Domains, ruleset: rules.Rule
 def _written(adapter: TypeAdapter[T], answer: T) -> bytes:
     try:
         return adapter.dump_json(answer, by_alias=True)
-    except ValueError:  # a lone surrogate, as of `utf-8; \x{D800}@example.com`
+    except ValueError:  # half a character of some reader's: no JSON has it
         tree = adapter.dump_python(answer, mode="json", by_alias=True)
         halves = json.dumps(tree, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
         return halves.decode("utf-16-le", "replace").encode()

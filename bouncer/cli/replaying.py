@@ -78,17 +78,11 @@ def replay(
 
 
 async def _replayed(settings: Config, scope: "Scope", *, dry_run: bool) -> "Replayed":
-    from bouncer.reader import ReaderLimits, ReaderPool
+    from bouncer.reader import ReaderPool
     from bouncer.replay import Replay
     from bouncer.store.store import Store
 
     subscribers = tuple(Subscriber(n, e.events, e.domains) for n, e in settings.endpoints())
-    pipeline = settings.pipeline
-    limits = ReaderLimits(
-        pipeline.reader_memory_bytes, pipeline.reader_timeout, pipeline.reader_cpu_time
-    )
-    domains = {d.bounce_domain: d.sending_domains for d in settings.domains}
-    count = pipeline.readers
     async with contextlib.AsyncExitStack() as stack:
         store = await Store.open(
             settings.store.url.get_secret_value(),
@@ -97,9 +91,15 @@ async def _replayed(settings: Config, scope: "Scope", *, dry_run: bool) -> "Repl
             reserve_bytes=settings.store.reserve_bytes,
         )
         stack.push_async_callback(store.close)
-        readers = ReaderPool(count, domains, limits, settings.rules.directories)
+        readers = ReaderPool.of(settings)
         stack.push_async_callback(readers.close)
-        replay = Replay(store.stored, store.history, readers, parallel=count, dry_run=dry_run)
+        replay = Replay(
+            store.stored,
+            store.history,
+            readers,
+            parallel=settings.pipeline.readers,
+            dry_run=dry_run,
+        )
         stack.enter_context(_stopped_by_signals(replay))
         progress = stack.enter_context(_progress())
         return await replay.run(scope, progress)
