@@ -1,4 +1,14 @@
-"""Reports that tests have read again: written by hand, with the words that matter to them."""
+"""Reports that tests have read again, and a rule of an operator about one: written by hand."""
+
+# It decides docs/examples/first-bounce.eml.
+OWN_RULE = """
+[[rule]]
+id = "own.gone"
+category = "recipient_moved"
+pattern = "there is no such user here"
+examples = ["550 5.1.1 there is no such user here"]
+source = "our own postmaster"
+"""
 
 _DSN = """\
 From: MAILER-DAEMON@mx.receiver.example

@@ -14,18 +14,10 @@ from bouncer.events import Source
 from bouncer.reader import BatchDied, Reader, ReaderLimits, ReaderPool
 from bouncer.records import InboxItem, MediaType
 from bouncer.reports.report import Format, Kind
+from tests.letters import OWN_RULE
 
 EXAMPLE = (Path(__file__).parents[1] / "docs/examples/first-bounce.eml").read_bytes()
 LIMITS = ReaderLimits(memory_bytes=512 * 2**20, timeout=timedelta(seconds=30))
-
-OWN_RULE = """
-[[rule]]
-id = "own.gone"
-category = "recipient_moved"
-pattern = "there is no such user here"
-examples = ["550 5.1.1 there is no such user here"]
-source = "our own postmaster"
-"""
 
 
 def item(number: int, octets: bytes = EXAMPLE) -> InboxItem:

@@ -4,16 +4,9 @@ import json
 from pathlib import Path
 
 from tests.cli.test_commands import run
+from tests.letters import OWN_RULE
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/first-bounce.eml"
-OWN_RULE = """
-[[rule]]
-id = "own.gone"
-category = "recipient_moved"
-pattern = "there is no such user here"
-examples = ["550 5.1.1 there is no such user here"]
-source = "our own postmaster"
-"""
 
 
 def test_a_message_is_explained_step_by_step(tmp_path: Path) -> None:

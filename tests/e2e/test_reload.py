@@ -13,18 +13,11 @@ import pytest
 import yaml
 
 from bouncer.app import RESTART_KEYS
+from tests.letters import OWN_RULE
 from tests.reference import keys
 from tests.servers.bouncer import Bouncer, running, wait_until
 
 EXAMPLE = (Path(__file__).parents[2] / "docs/examples/first-bounce.eml").read_text()
-OWN_RULE = """
-[[rule]]
-id = "own.gone"
-category = "recipient_moved"
-pattern = "there is no such user here"
-examples = ["550 5.1.1 there is no such user here"]
-source = "our own postmaster"
-"""
 GOOD = "bouncer_config_last_reload_successful"
 EXPIRY = "bouncer_tls_certificate_expiry_timestamp_seconds"
 
@@ -108,9 +101,7 @@ def test_no_rule_file_that_cannot_be_read_ends_the_service(
             (lambda: os.mkfifo(bad), bad.unlink, "it is no regular file"),
         ):
             make()
-            os.kill(bouncer.pid, signal.SIGHUP)
-            wait_until(said(bouncer, told), seconds=30)
-            assert bouncer.metric(GOOD) == 0
+            assert_refused(bouncer, told)
             remove()
         (rules / "own.toml").write_text(OWN_RULE)
         os.kill(bouncer.pid, signal.SIGHUP)
@@ -135,12 +126,17 @@ def test_no_configuration_that_cannot_be_read_ends_the_service(
             (lambda: os.mkfifo(file), file.unlink, "it is no regular file"),
         ):
             make()
-            os.kill(bouncer.pid, signal.SIGHUP)
-            wait_until(said(bouncer, told), seconds=30)
-            assert bouncer.metric(GOOD) == 0
+            assert_refused(bouncer, told)
             remove()
         assert "Traceback" not in bouncer.log_file.read_text()
         assert bouncer.stop() == 0
+
+
+def assert_refused(bouncer: Bouncer, told: str) -> None:
+    """What is there now is refused for this reason, and the service goes on."""
+    os.kill(bouncer.pid, signal.SIGHUP)
+    wait_until(said(bouncer, told), seconds=30)
+    assert bouncer.metric(GOOD) == 0
 
 
 def alias_bomb() -> str:
