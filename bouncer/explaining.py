@@ -46,6 +46,9 @@ class Evidence(Explained):
     believed_status: str | None
     because: str = Field(description="why that status was believed")
     words_from: str | None = Field(description="where the words stand: a field, or the prose")
+    around: str | None = Field(
+        description="what else the report says, asked where no rule fits the words"
+    )
     provider_by: str = Field(description="what the provider was recognised by")
     fields: tuple[FieldSaid, ...] = Field(
         description="recipient, status and words as the delivery status has them"
@@ -92,12 +95,12 @@ def explain_arrival(
     octets: bytes, arrival: Arrival, domains: Domains, rules: Ruleset
 ) -> Explanation:
     """The events that `read_arrival` gives, with what led to each."""
-    report = report_of(octets, arrival.media_type)
+    report = report_of(octets, arrival, rules)
     reading = reading_of(report, arrival, domains, rules)
     is_dsn = reading.format is Format.DSN
     groups = dsn.fields_by_recipient(Message(octets)) if is_dsn else {}
     return Explanation(
-        readers=_readers_asked(octets, arrival.media_type),
+        readers=_readers_asked(octets, arrival, reading.format),
         format=reading.format,
         defects=reading.defects,
         ruleset=rules.version,
@@ -117,7 +120,7 @@ def _explained(
     fields = _fields(groups.get(reported.recipient, {}), reported)
     return ExplainedEvent(
         event=event,
-        evidence=_evidence(reported, fields, judged.provider_by),
+        evidence=_evidence(reported, fields, judged),
         rules=tuple(
             _fitting(rule, decided=number == 0) for number, rule in enumerate(judged.fitting)
         ),
@@ -144,21 +147,21 @@ def _fields(group: dsn.Group, reported: ReportedRecipient) -> tuple[FieldSaid, .
     return tuple(said)
 
 
-def _readers_asked(octets: bytes, media_type: MediaType) -> tuple[str, ...]:
-    if media_type is MediaType.SMTP_REPLY:
+def _readers_asked(octets: bytes, arrival: Arrival, found: Format) -> tuple[str, ...]:
+    if arrival.media_type is MediaType.SMTP_REPLY:
         return ("smtp_reply",)
-    message, asked = Message(octets), []
+    message, asked = Message(octets, arrival.sender), []
     for reader in READERS:
         asked.append(reader.__module__.rpartition(".")[2] + "." + reader.__name__)
         if reader(message) is not None:
             break
     else:
-        asked.append("nobody")
+        asked.append("nobody" if found is Format.UNRECOGNISED else "freetext.guess")
     return tuple(asked)
 
 
 def _evidence(
-    reported: ReportedRecipient, fields: tuple[FieldSaid, ...], provider_by: str
+    reported: ReportedRecipient, fields: tuple[FieldSaid, ...], judged: Judged
 ) -> Evidence:
     reply = reported.reply
     in_field = (f.name for f in fields if f.name in dsn.WORDS and f.believed)
@@ -172,7 +175,8 @@ def _evidence(
         believed_status=reported.believed_status,
         because=_because(reported),
         words_from=next(in_field, "the part for people") if reply else None,
-        provider_by=provider_by,
+        around=judged.around or None,
+        provider_by=judged.provider_by,
         fields=fields,
     )
 

@@ -134,6 +134,7 @@ class Reader:
                 "source": item.source,
                 "received_at": item.received_at.isoformat(),
                 "media_type": item.media_type,
+                "sender": item.sender if item.source is Source.SMTP else None,
                 "size": len(item.octets),
             }
             for item in items
@@ -317,6 +318,7 @@ def _arrival(each: dict[str, str]) -> Arrival:
         source=Source(each["source"]),
         received_at=datetime.fromisoformat(each["received_at"]),
         media_type=MediaType(each["media_type"]),
+        sender=each["sender"],
     )
 
 

@@ -25,13 +25,17 @@ Domains = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What is known of a message before it is read. `recipient` is the envelope's, or ""."""
+    """What is known of a message before it is read.
+
+    `recipient` is the envelope's, or ""; `sender` its reverse-path, None where none is known.
+    """
 
     id: str
     recipient: str
     source: Source
     received_at: datetime
     media_type: MediaType = MediaType.MAIL
+    sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,14 @@ def read_arrival(octets: bytes, arrival: Arrival, domains: Domains, rules: Rules
 
     What nobody can read is one event `unrecognised` with a null recipient.
     """
-    return reading_of(report_of(octets, arrival.media_type), arrival, domains, rules)
+    return reading_of(report_of(octets, arrival, rules), arrival, domains, rules)
 
 
-def report_of(octets: bytes, media_type: MediaType) -> Report:
-    """What the octets say, before anything is judged."""
-    return read_smtp_reply(octets) if media_type is MediaType.SMTP_REPLY else read(octets)
+def report_of(octets: bytes, arrival: Arrival, rules: Ruleset) -> Report:
+    """What the octets say; rules are asked only where no reader knows what to make of them."""
+    if arrival.media_type is MediaType.SMTP_REPLY:
+        return read_smtp_reply(octets)
+    return read(octets, arrival.sender, rules.knows_reasons)
 
 
 def reading_of(report: Report, arrival: Arrival, domains: Domains, rules: Ruleset) -> Reading:

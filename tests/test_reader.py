@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -49,6 +50,15 @@ async def test_a_batch_comes_back_in_order(reader: Reader) -> None:
     assert [r.format for r in readings] == [Format.DSN, Format.UNRECOGNISED, Format.DSN]
     assert [r.events[0].id for r in readings] == [f"{n:032x}-0" for n in range(3)]
     assert readings[0].events[0].sending_domain == "sender.test"
+
+
+async def test_a_reader_knows_the_reverse_path_of_what_came_over_smtp(reader: Reader) -> None:
+    robot = b"From: a@b.example\n\nYou sent a mail to kat@b.example. The address was deactivated.\n"
+    letters = [item(0, robot), replace(item(1, robot), sender="a@b.example")]
+    letters.append(replace(item(2, robot), source=Source.API))
+    kinds = [reading.events[0].kind for reading in await reader.read(letters)]
+    assert kinds == [Kind.BOUNCE, Kind.UNRECOGNISED, Kind.UNRECOGNISED]
+    assert (await reader.explain(letters[0])).readers[-1] == "freetext.guess"
 
 
 async def test_half_a_character_is_replaced_and_costs_no_process(reader: Reader) -> None:

@@ -1,6 +1,7 @@
 """Octets in, events out: what the parts say together."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,6 +67,57 @@ def test_what_nobody_can_read_is_one_unrecognised_event() -> None:
     (event,) = reading.events
     assert (reading.format, event.kind) == (Format.UNRECOGNISED, Kind.UNRECOGNISED)
     assert (event.recipient, event.class_, event.category) == (None, None, None)
+
+
+ROBOT = b"""\
+From: Alumni Mail <alumni-mail@school.example>
+To: news@shop.example
+Subject: Your October order
+
+You sent a message to dee@alumni.school.example, which is a forwarding address.
+The address has been deactivated.
+"""
+
+
+@pytest.mark.parametrize(
+    ("sender", "header", "expected"),
+    [
+        ("", b"", "dee@alumni.school.example"),
+        (None, b"Return-Path: <>\n", "dee@alumni.school.example"),
+        (None, b"From MAILER-DAEMON Tue Mar  3 10:15:30 2026\n", "dee@alumni.school.example"),
+        ("alumni-mail@school.example", b"", None),
+        # What a mail says of itself counts only where nobody saw its envelope.
+        ("alumni-mail@school.example", b"Return-Path: <>\n", None),
+        (None, b"", None),
+    ],
+)
+def test_what_a_program_says_of_an_address_is_believed_where_a_rule_knows_it(
+    sender: str | None, header: bytes, expected: str | None
+) -> None:
+    of_nobody = replace(arrival("x@one.bounces.test"), sender=sender)
+    (event,) = read_arrival(header + ROBOT, of_nobody, {}, RULES).events
+    assert event.recipient == expected
+    assert event.kind is (Kind.BOUNCE if expected else Kind.UNRECOGNISED)
+    assert event.category is (Category.RECIPIENT_DISABLED if expected else None)
+
+
+@pytest.mark.parametrize(
+    ("words", "other"),
+    [
+        ("The address has been deactivated.", "The address is a fine one."),
+        ("Your October order", "Out of office"),
+        ("Your October order", "Re: Your October order"),
+        ("Your October order", "[shop #1234] Your October order"),
+        ("To: news@shop.example", "To: dee@alumni.school.example"),
+        ("To: news@shop.example", "To: news@shop.example\nList-Id: <shop.example>"),
+        ("You sent a message to", "Write to my new address"),
+    ],
+)
+def test_what_else_a_program_writes_is_no_bounce(words: str, other: str) -> None:
+    octets = ROBOT.replace(words.encode(), other.encode())
+    of_nobody = replace(arrival("x@one.bounces.test"), sender="")
+    (event,) = read_arrival(octets, of_nobody, {}, RULES).events
+    assert event.kind not in (Kind.BOUNCE, Kind.DELAY)
 
 
 @pytest.mark.parametrize(

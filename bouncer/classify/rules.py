@@ -26,7 +26,7 @@ from bouncer.classify.rulefile import (
     Written,
     read_all,
 )
-from bouncer.classify.words import words_of
+from bouncer.classify.words import words_around, words_of
 from bouncer.errors import ConfigurationError
 from bouncer.mail.reply import Command
 from bouncer.reports.report import Kind, Report, ReportedRecipient
@@ -37,6 +37,15 @@ _OF_KIND = {
     Kind.AUTO_REPLY: Category.AUTO_REPLY,
     Kind.CHALLENGE: Category.CHALLENGE_RESPONSE,
 }
+# Reasons that nothing but a refusal gives.
+_OF_MAILBOX = (
+    Category.RECIPIENT_UNKNOWN,
+    Category.RECIPIENT_DISABLED,
+    Category.RECIPIENT_REFUSED,
+    Category.MAILBOX_FULL,
+    Category.MESSAGE_TOO_LARGE,
+    Category.SUPPRESSED,
+)
 
 
 class Verdict(NamedTuple):
@@ -78,11 +87,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How a verdict came about: every rule that fitted, in the order in which they were tried."""
+    """How a verdict came about: every rule that fitted, in the order in which they were tried.
+
+    `around` is what they were held against where the words about the recipient fitted none.
+    """
 
     verdict: Verdict
     fitting: tuple[Rule, ...]
     provider_by: str
+    around: str = ""
 
     @property
     def winner(self) -> Rule | None:
@@ -171,7 +184,14 @@ class Ruleset:
             return Verdict(_OF_KIND.get(recipient.kind), None, provider, None, None)
         short = len(said.words) <= MAX_REMEMBERED_BYTES
         rule = self._remembered(provider, said) if short else self._first(provider, said)
+        if rule is None and recipient.around:
+            rule = self._first(provider, said._replace(words=words_around(recipient)))
         return self._verdict(recipient, provider, said, rule)
+
+    def knows_reasons(self, report: Report) -> bool:
+        """Whether the words about each recipient say that its mailbox does not take the mail."""
+        verdicts = (self.judge(report, recipient) for recipient in report.recipients)
+        return all(each.category in _OF_MAILBOX and each.rule for each in verdicts)
 
     def prepare(self) -> None:
         """Builds now what the first judgements would have to build, by judging our examples."""
@@ -187,7 +207,11 @@ class Ruleset:
         _, sign = self._providers.recognised(report, recipient, said.words)
         if recipient.kind not in (Kind.BOUNCE, Kind.DELAY):
             return Explanation(verdict, (), sign)
-        return Explanation(verdict, tuple(self.fitting(verdict.provider, said)), sign)
+        fitting = tuple(self.fitting(verdict.provider, said))
+        around = words_around(recipient) if recipient.around and not fitting else b""
+        if around:
+            fitting = tuple(self.fitting(verdict.provider, said._replace(words=around)))
+        return Explanation(verdict, fitting, sign, around.decode("utf-8", "replace"))
 
     def fitting(self, provider: str, said: Said) -> Iterator[Rule]:
         """Every rule that fits, in the order of trying."""

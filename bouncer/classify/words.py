@@ -4,16 +4,36 @@ An address can hold anything (spam-full@unknown.example), so it is taken out bef
 in capitals, too.
 """
 
+import re
+
+from bouncer.reports.landmarks import SUPPOSING, SUPPOSING_WORDS
 from bouncer.reports.report import ReportedRecipient
 
 MAX_WORDS_BYTES = 8192
+_AROUND_WORDS = ".,;:!?\"'()[]"
+_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|\n\s*\n|\n(?=[ \t]*[-*•·])")
 
 
 def words_of(recipient: ReportedRecipient) -> bytes:
     """What the server said of this recipient; empty where the report does not quote it."""
-    if recipient.reply is None:
-        return b""
-    text = recipient.reply.text[:MAX_WORDS_BYTES]
+    return _judged(recipient.reply.text, recipient) if recipient.reply else b""
+
+
+def words_around(recipient: ReportedRecipient) -> bytes:
+    """What else the report says of it, without the sentences that only suppose or advise."""
+    sentences = _BETWEEN_SENTENCES.split(recipient.around[:MAX_WORDS_BYTES])
+    said = [sentence.split() for sentence in sentences if not _supposes(sentence.lower())]
+    return _judged(" ".join(" ".join(words) for words in said), recipient)
+
+
+def _supposes(sentence: str) -> bool:
+    words = {word.strip(_AROUND_WORDS) for word in sentence.split()}
+    return not SUPPOSING_WORDS.isdisjoint(words) or SUPPOSING.are_in(sentence)
+
+
+def _judged(words: str, recipient: ReportedRecipient) -> bytes:
+    """The words as rules are held against them."""
+    text = words[:MAX_WORDS_BYTES]
     first, second = recipient.recipient, recipient.original_recipient
     if "@" in text:
         if first and "@" in first:

@@ -103,6 +103,8 @@ def _show_event(console: Console, one: ExplainedEvent) -> None:
         f"  [dim]from {evidence.words_from or '-'}[/dim]",
         soft_wrap=True,
     )
+    if evidence.around:
+        console.print(f"  around    {escape(evidence.around)}", soft_wrap=True)
     console.print(
         f"  status    {evidence.believed_status or '-'}: {evidence.because}"
         f"  [dim](field {evidence.status_field or '-'}, words {evidence.reply_status or '-'})[/dim]"

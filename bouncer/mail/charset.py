@@ -13,7 +13,21 @@ _TEXT_CODEC = re.compile(
     r"|mac_|johab|hz|tis_620|ptcp154|kz1048|iso-?8859"
 )
 # What Japanese, Korean and Chinese servers call the supersets they really write.
-_REALLY = {"gb2312": "gb18030", "gbk": "gb18030", "ks_c_5601-1987": "cp949", "euc-kr": "cp949"}
+_REALLY = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "ks_c_5601-1987": "cp949",
+    "euc-kr": "cp949",
+    "shift_jis": "cp932",
+    "shift-jis": "cp932",
+    "x-sjis": "cp932",
+    "x-euc-jp": "euc_jp",
+    "x-gbk": "gb18030",
+    "x-windows-949": "cp949",
+    "windows-874": "cp874",
+    "tis-620": "cp874",
+    "unicode-1-1-utf-8": "utf-8",
+}
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\n]*)\?=(?:[ \t\r\n]{1,4}(?==\?))?")
 _NOT_PLAIN = re.compile(rb"[\n\x1b\x80-\xff]|=\?")
 _NOT_BASE64 = bytes(

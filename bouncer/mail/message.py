@@ -168,15 +168,19 @@ def _is_returned_text(fields: Fields) -> bool:
 
 
 class Message:
-    """A mail: its header, its leaf parts in order, and what was wrong with it."""
+    """A mail: its header, its leaf parts in order, and what was wrong with it.
 
-    __slots__ = ("_headers", "defects", "envelope_from", "octets", "parts", "root")
+    `sender` is the reverse-path of the envelope it came in, where that is known; "" the null one.
+    """
 
-    def __init__(self, octets: bytes) -> None:
+    __slots__ = ("_headers", "_mbox_sender", "_sender", "defects", "octets", "parts", "root")
+
+    def __init__(self, octets: bytes, sender: str | None = None) -> None:
         self.octets = unfolded_lines(octets)
         self.defects: list[str] = []
         self._headers: dict[str, str | None] = {}
-        start, self.envelope_from = _after_mbox_line(self.octets)
+        self._sender = sender
+        start, self._mbox_sender = _after_mbox_line(self.octets)
         self.root = self._part_at(start, len(self.octets), in_multipart=False)
         self.parts: list[Part] = []
         self._collect(self.root, 0)
@@ -193,6 +197,24 @@ class Message:
     def headers(self, name: str) -> list[str]:
         """All headers of this name, decoded."""
         return [header_text(value) for value in self.root.fields.get(name.encode(), ())]
+
+    @property
+    def reverse_path(self) -> str | None:
+        """Who sent it, in small letters: "" for nobody, None where no envelope is known.
+
+        Where it did not come in one (a file), by Return-Path, then by the `From ` line of an mbox.
+        """
+        path = self._sender
+        if path is None:
+            path = self.header("return-path")
+        if path is None and self._mbox_sender is not None:
+            path = header_text(self._mbox_sender)
+        return path.strip("<> ").lower() if path is not None else None
+
+    @property
+    def is_of_nobody(self) -> bool:
+        """Whether it has the null reverse-path, as what programs answer has (RFC 5321, 4.5.5)."""
+        return self.reverse_path in ("", "mailer-daemon")
 
     @property
     def is_of_list(self) -> bool:

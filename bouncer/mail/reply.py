@@ -62,7 +62,8 @@ _AMOUNT = re.compile(
 _PORTS = ("465", "587")
 _IN_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]{1,40}$")
 _PASSED_ON = re.compile(
-    r"55[04](?: 4\.4\.7)? (?:message expired[^<>]{0,120}<|<?[^ <>]{1,320}>?\.\.\. (?=[45]\d\d ))",
+    r"5\d\d 5\.0\.350 remote server returned an error -> "
+    r"|55[04](?: 4\.4\.7)? (?:message expired[^<>]{0,120}<|<?[^ <>]{1,320}>?\.\.\. (?=[45]\d\d ))",
     re.IGNORECASE,
 )
 _OPENING = tuple("\"'([|*,.-")
@@ -111,6 +112,8 @@ _OF_QMAIL = (
 _GIVING_UP = " Giving up on "
 # A service that did not even try begins with a code that is none of SMTP's: Mailgun's 605.
 _CODE_OF_SERVICE = re.compile(r"(?P<code>6[0-5]\d)(?= [A-Za-z])(?P<dash>(?!))?(?P<status>(?!))?")
+# IronPort: `5.1.0 - Unknown address error 550-'No such user'`.
+_STATUS_AHEAD = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3}) - [^:]{1,48}\Z")
 # The rank of a permanent reply with an enhanced status.
 _CERTAIN = 7
 _MAX_CODES = 64  # that are looked at in one reply
@@ -146,9 +149,8 @@ def reply_from(text: str, *, host: str | None = None) -> Reply | None:
     status = status_in(found.group("status") or words, 0 if found.group("status") else at)
     if status is not None and status[0] != code[0] and not found.group("status"):
         status = None  # of another reply
-    if status is None and words[1:2] == ".":
-        # IronPort: `5.1.0 - Unknown address error 550-'No such user'`.
-        status = status_in(words[:10])
+    if status is None and (ahead := _STATUS_AHEAD.search(words, max(0, at - 60), at)):
+        status = ahead.group(1)
     if begin:
         before = words[max(0, begin - _MAX_INTRODUCTION) : begin]
         host = host or host_in(before)
@@ -221,7 +223,8 @@ def _last_cause(words: str, found: re.Match[str]) -> re.Match[str]:
     """What stands behind the reply of a sending MTA that only says it gave up, or passes one on.
 
     Amazon: `554 4.4.7 Message expired: unable to deliver in 840 minutes.<421 4.4.0 no DNS>`;
-    Sendmail 5: `554 <user@example.com>... 550 Host unknown`.
+    Sendmail 5: `554 <user@example.com>... 550 Host unknown`; Exchange Online:
+    `550 5.0.350 Remote server returned an error -> 550 5.1.1 User unknown`.
     """
     behind = _PASSED_ON.match(words, found.start())
     return (behind and _CODE.match(words, behind.end())) or found

@@ -75,7 +75,7 @@ def read_unsubscribe(message: Message) -> Report | None:
     subject = message.header("subject") or ""
     if not _UNSUBSCRIBE_SUBJECT.match(subject) or b"list-id" in message.root.fields:
         return None
-    if _null_sender(message) or _auto_submitted(message).startswith("auto-repl"):
+    if message.is_of_nobody or _auto_submitted(message).startswith("auto-repl"):
         return None
     if any(part.type == "text/html" and part.end - part.body > 4000 for part in message.parts):
         return None
@@ -99,10 +99,6 @@ def _auto_submitted(message: Message) -> str:
     return value[0].lower() if value else ""
 
 
-def _null_sender(message: Message) -> bool:
-    return (message.header("return-path") or "x").replace(" ", "") == "<>"
-
-
 def _is_auto_reply(message: Message) -> bool:
     fields = message.root.fields
     submitted = _auto_submitted(message)
@@ -115,7 +111,7 @@ def _is_auto_reply(message: Message) -> bool:
     if AUTOMATIC_SUBJECTS.are_in(subject):
         return True
     if submitted == "auto-generated":
-        return _null_sender(message) and AWAY_SUBJECTS.are_in(subject)
+        return message.is_of_nobody and AWAY_SUBJECTS.are_in(subject)
     if (message.header("precedence") or "").strip().lower() in _PRECEDENCE:
         return True
     if (message.header("x-apple-action") or "").strip().upper() == "VACATION":
@@ -123,14 +119,14 @@ def _is_auto_reply(message: Message) -> bool:
     if not _MARKS.isdisjoint(fields):
         return (message.header("x-autoreply") or "yes").lower() not in ("no", "false", "0")
     # A mail about holidays is no auto-reply unless it answers.
-    answers = b"in-reply-to" in fields or b"references" in fields or _null_sender(message)
+    answers = b"in-reply-to" in fields or b"references" in fields or message.is_of_nobody
     return answers and AWAY_SUBJECTS.are_in(subject)
 
 
 def _is_of_program(message: Message) -> bool:
     """Whether the header says that no person sent it, or that nobody need answer."""
     precedence = (message.header("precedence") or "").strip().lower()
-    return _null_sender(message) or precedence in ("junk", "bulk")
+    return message.is_of_nobody or precedence in ("junk", "bulk")
 
 
 def _is_challenge(message: Message, signs: Phrases) -> bool:

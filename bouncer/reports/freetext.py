@@ -18,7 +18,7 @@ from bouncer.mail.message import MAX_DEPTH, MAX_TEXT, Message
 from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
 from bouncer.reports.about import returned_header
-from bouncer.reports.landmarks import QUOTING
+from bouncer.reports.landmarks import NEW_ADDRESSES, QUOTING
 from bouncer.reports.phrases import (
     AUTOMATIC_SUBJECTS,
     AWAY_SUBJECTS,
@@ -34,6 +34,7 @@ from bouncer.reports.phrases import (
     NOTICES,
     OTHER_DELIVERIES,
     PASSED_ON,
+    POSTMASTERS,
     STILL_TRYING,
 )
 from bouncer.reports.prose import MAX_RECIPIENTS, Position, Prose, split_returned
@@ -116,6 +117,7 @@ def read(message: Message) -> Report | None:
     found_by = Format.FREE_TEXT
     if not recipients and (wrapped := _wrapped(message, signs)):
         return wrapped
+    recipients = recipients or _in_subject(message, signs)
     if not recipients:
         recipients, kind, found_by = _last_resorts(message, prose, header.addressees, kind)
     reported = tuple(_recipient(address, recipients, prose, kind, signs) for address in recipients)
@@ -125,6 +127,38 @@ def read(message: Message) -> Report | None:
     return Report(
         format=found_by,
         recipients=reported,
+        message_id=header.message_id,
+        from_domain=header.from_domain,
+        defects=tuple(message.defects),
+    )
+
+
+def guess(message: Message) -> Report | None:
+    """What nobody's words say of a program's mail: that it names an address that is not its own.
+
+    A report only where a rule knows a reason in what it says of that address.
+    """
+    signs = _Signs(message)
+    if not (message.is_of_nobody or signs.daemon) or signs.answers or message.is_of_list:
+        return None
+    if any(each.are_in(signs.subject) for each in (AUTOMATIC_SUBJECTS, AWAY_SUBJECTS)):
+        return None
+    before, after = split_returned(_text_of(message))
+    signs.read_words(before)
+    if signs.subject.startswith(NOTICES) or signs.is_of_other or NEW_ADDRESSES.are_in(signs.words):
+        return None
+    prose = Prose(before)
+    recipients = prose.recipients(_keys_in(message, *_ADDRESSEES, "from", "return-path"))
+    told = _keys_in(message, *_ADDRESSEES)
+    if prose.best < Position.ANNOUNCED or told.issuperset(map(address_key, recipients)):
+        return None
+    header = returned_header(message, after)
+    return Report(
+        format=Format.FREE_TEXT,
+        recipients=tuple(
+            replace(_recipient(address, recipients, prose, signs.kind(), signs), around="")
+            for address in recipients
+        ),
         message_id=header.message_id,
         from_domain=header.from_domain,
         defects=tuple(message.defects),
@@ -145,6 +179,7 @@ def _recipient(
         original_recipient=prose.expanded_from(address),
         reply=reply,
         remote_mta=reply.host if reply else None,
+        around=prose.text if len(among) == 1 else "",
     )
 
 
@@ -180,27 +215,26 @@ class _Signs:
 
     __slots__ = (
         "_message",
-        "_words",
         "answers",
         "daemon",
         "machine",
         "null_sender",
         "subject",
         "subject_failed",
+        "words",
         "words_fail",
     )
 
     def __init__(self, message: Message) -> None:
         self._message = message
-        self._words = ""
+        self.words = ""
         self.words_fail = False
         self.subject = (message.header("subject") or "").lower()
         self.answers = answers(self.subject)
         self.subject_failed = not self.answers and FAILED_SUBJECTS.are_in(self.subject)
         author = (message.header("from") or "").strip().lower()
-        path = message.header("return-path")
-        sender = path.strip("<> ").lower() if path is not None else None
-        self.null_sender = sender in ("", "mailer-daemon")
+        sender = message.reverse_path
+        self.null_sender = message.is_of_nobody
         if sender and "@" in sender and f"<{sender}>" in author:
             author = sender  # people may call themselves what they like
         self.daemon = DAEMONS.are_in(author) if author else bool(self.subject)
@@ -208,11 +242,13 @@ class _Signs:
 
     def read_words(self, text: str) -> None:
         """Takes the head of the text, its lines joined."""
-        self._words = " ".join(text[:_HEAD].split()).lower()
-        self.words_fail = _says_failure(self._words)
+        self.words = " ".join(text[:_HEAD].split()).lower()
+        self.words_fail = _says_failure(self.words)
 
     def tell_failure(self) -> bool:
         """Two of three: a daemon wrote it, the subject says so, the words say so."""
+        if POSTMASTERS.are_in(self.words):
+            return False
         if not self.daemon:
             if AUTOMATIC_SUBJECTS.are_in(self.subject) or AWAY_SUBJECTS.are_in(self.subject):
                 return False
@@ -221,7 +257,7 @@ class _Signs:
             if self._asks_for_proof() if self.null_sender else self._asks():
                 return False
             # List mail about bounces is no bounce; one that a gateway gave such headers may be.
-            if self._message.is_of_list and not _says_failure(self._words[:_FIRST_WORDS]):
+            if self._message.is_of_list and not _says_failure(self.words[:_FIRST_WORDS]):
                 return False
         if self.words_fail:
             return self.daemon or self.subject_failed or self.null_sender
@@ -230,14 +266,16 @@ class _Signs:
     @property
     def is_of_other(self) -> bool:
         """Whether it tells of tickets, programs or parcels."""
-        return is_ticket(self.subject) or OTHER_DELIVERIES.are_in(self._words)
+        return is_ticket(self.subject) or any(
+            each.are_in(self.words) for each in (OTHER_DELIVERIES, POSTMASTERS)
+        )
 
     def kind(self) -> Kind:
         """What a report that tells of a failure, a delay or an arrival says it is."""
         if self.tell_delay():
             return Kind.DELAY
-        arrived = self.subject.startswith(DELIVERED_SUBJECTS) or DELIVERED.are_in(self._words)
-        return Kind.DELIVERY if arrived and not GIVEN_UP.are_in(self._words) else Kind.BOUNCE
+        arrived = self.subject.startswith(DELIVERED_SUBJECTS) or DELIVERED.are_in(self.words)
+        return Kind.DELIVERY if arrived and not GIVEN_UP.are_in(self.words) else Kind.BOUNCE
 
     def tell_delay(self) -> bool:
         """Somebody still tries, and neither subject nor words say that nobody does."""
@@ -245,16 +283,16 @@ class _Signs:
             return False
         if STILL_TRYING.are_in(self.subject):
             return True
-        return STILL_TRYING.are_in(self._words) and not GIVEN_UP.are_in(self._words)
+        return STILL_TRYING.are_in(self.words) and not GIVEN_UP.are_in(self.words)
 
     def _asks_for_proof(self) -> bool:
-        return CHALLENGES.are_in(self._words) and not (self.subject_failed and self.words_fail)
+        return CHALLENGES.are_in(self.words) and not (self.subject_failed and self.words_fail)
 
     def _asks(self) -> bool:
         """Whether a person answers or asks: no program that reports a failure does."""
         if self.subject.startswith(PASSED_ON):
-            return not DAEMONS.are_in(self._words)
-        return self.answers or "? " in self.subject + " " or "? " in self._words
+            return not DAEMONS.are_in(self.words)
+        return self.answers or "? " in self.subject + " " or "? " in self.words
 
 
 def _says_failure(words: str) -> bool:
@@ -280,6 +318,16 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
     if (is_ours or not certain) and not (signs.daemon or signs.null_sender):
         return []
     return found
+
+
+def _in_subject(message: Message, signs: _Signs) -> list[str]:
+    """The one address in the subject: `Mail to <user@example.org> not delivered`."""
+    if "@" not in signs.subject or not (signs.daemon or signs.null_sender):
+        return []
+    subject = Prose(message.header("subject") or "")
+    ours = _keys_in(message, *_ADDRESSEES, "from", "return-path")
+    found = subject.recipients(ours) if subject.best >= Position.ANNOUNCED else []
+    return found if len(found) == 1 and address_key(found[0]) not in ours else []
 
 
 def _is_for_sender(message: Message, reported: Sequence[ReportedRecipient], signs: _Signs) -> bool:

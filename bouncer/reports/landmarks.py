@@ -207,6 +207,38 @@ FAILED_WORDS = frozenset(
     postfach
     для
     ящик
+    reach
+    alıcı
+    penerima
+    příjemce
+    příjemci
+    címzett
+    címzettnek
+    mottaker
+    modtager
+    vastaanottaja
+    vastaanottajalle
+    destinatar
+    destinatarul
+    παραλήπτης
+    αποδέκτης
+    одержувач
+    отримувач
+    адресант
+    primatelj
+    prejemnik
+    gavėjas
+    saņēmējs
+    saaja
+    המקבל
+    לנמען
+    المستلم
+    إلى
+    گیرنده
+    ผู้รับ
+    bounce
+    ungültig
+    undeliverable
 """)
 )
 FAILED_PAIRS = frozenset(
@@ -249,6 +281,18 @@ FAILED_ENDINGS = (
     "送信先",
     "到",
     "给",
+    "người nhận",
+    "đến địa chỉ",
+    "ถึง",
+    "ผู้รับ",
+    "配送先",
+    "送付先",
+    "收信人",
+    "收件地址",
+    "收件邮箱",
+    "수신인",
+    "수신 주소",
+    "받는이",
 )
 # Where the sender's address stands on the next line: `Sender Address:`.
 SENDERS_WORDS = frozenset(
@@ -317,6 +361,77 @@ OTHERS_WORDS = SENDERS_WORDS | frozenset(
     nadawca
 """)
 )
+# What stands before the address that somebody has now.
+NEW_ADDRESSES = Phrases("""
+    new address
+    new e-mail
+    new email
+    new mail address
+    has moved to
+    has changed to
+    changed his address to
+    changed her address to
+    now reachable at
+    can now be reached
+    be reached at
+    should be sent to
+    please use
+    instead use
+    use instead
+    please send to
+    please write to
+    neue adresse
+    neue e-mail
+    neuen adresse
+    neue mailadresse
+    ab sofort
+    nouvelle adresse
+    nouveau courriel
+    désormais
+    nueva dirección
+    nuevo correo
+    nuovo indirizzo
+    nuova e-mail
+    nuova email
+    novo endereço
+    novo e-mail
+    novo email
+    nieuwe adres
+    nieuw adres
+    nieuwe e-mail
+    nowy adres
+    nový e-mail
+    nová adresa
+    ny adress
+    ny adresse
+    uusi osoite
+    yeni adres
+    новый адрес
+    новая почта
+    нова адреса
+    新しいアドレス
+    新アドレス
+    新地址
+    新邮箱
+    新信箱
+    새 주소
+    새로운 주소
+    verwenden sie
+    nutzen sie
+    veuillez utiliser
+    veuillez écrire
+    utilice la
+    por favor utilice
+    utilize o
+    utilizzare l
+    gebruik het
+    gebruik voortaan
+    prosimy o używanie
+    proszę pisać
+    используйте
+    пишите на
+    下記アドレス
+""")
 OTHERS_ENDINGS = (
     "发件人",
     "寄件人",
@@ -398,9 +513,217 @@ NO_REASONS = phrases("""
     oggetto:
 """)
 
+# What stands before the reason, at the head of a line.
+REASON_LABELS = phrases("""
+    reason
+    the reason
+    reasons?
+    reason for (?:failure|rejection|return|non-?delivery|bounce)
+    the reason for the problem
+    (?:failure|error|bounce|rejection|return) reason
+    the reason of the delivery failure was
+    cause
+    error
+    error (?:message|text|description|details?)
+    last error
+    explanation
+    diagnosis
+    why
+    grund
+    ursache
+    fehler
+    begründung
+    fehlermeldung
+    letzter fehler
+    raison
+    motif
+    cause
+    erreur
+    motivo
+    causa
+    razón
+    error
+    último error
+    razão
+    erro
+    errore
+    reden
+    oorzaak
+    foutmelding
+    laatste fout
+    orsak
+    årsag
+    årsak
+    syy
+    fejl
+    feil
+    virhe
+    powód
+    przyczyna
+    błąd
+    důvod
+    příčina
+    chyba
+    dôvod
+    ok
+    indok
+    hiba
+    motivul
+    cauza
+    eroare
+    причина
+    ошибка
+    причина ошибки
+    помилка
+    razlog
+    greška
+    priežastis
+    iemesls
+    põhjus
+    αιτία
+    λόγος
+    σφάλμα
+    neden
+    sebep
+    hata
+    lý do
+    lỗi
+    nguyên nhân
+    alasan
+    keterangan
+    sebab
+    สาเหตุ
+    เหตุผล
+    السبب
+    سبب
+    الخطأ
+    علت
+    خطا
+    סיבה
+    הסיבה
+    שגיאה
+    कारण
+    原因
+    错误
+    錯誤
+    错误信息
+    退信原因
+    失败原因
+    失敗原因
+    錯誤訊息
+    理由
+    原因
+    エラー
+    エラー内容
+    사유
+    원인
+    오류
+    실패 원인
+    반송 사유
+""")
+
 # Reasons that stand before the addresses they are about, as they are written (KDDI's notices).
 REASONS_BEFORE = (
     "The user(s) account is disabled.",
     "The user(s) account is temporarily limited.",
     "The user(s) account is temporarily over quota.",
 )
+
+# What a sentence has that supposes or advises, and does not say what happened: words and parts.
+SUPPOSING_WORDS = frozenset(
+    phrases("""
+    if
+    may
+    might
+    could
+    can
+    or
+    either
+    perhaps
+    maybe
+    usually
+    often
+    sometimes
+    please
+    check
+    verify
+    ensure
+    try
+    example
+    e.g.
+    such
+    would
+    should
+    until
+    unless
+    falls
+    wenn
+    oder
+    bitte
+    prüfen
+    könnte
+    könnten
+    kann
+    können
+    eventuell
+    vielleicht
+    peut
+    pourrait
+    si
+    ou
+    veuillez
+    vérifiez
+    vérifier
+    puede
+    podría
+    quizá
+    compruebe
+    verifique
+    pode
+    poderia
+    talvez
+    può
+    potrebbe
+    oppure
+    controllare
+    kan
+    kunnen
+    misschien
+    controleer
+    może
+    lub
+    sprawdź
+    если
+    или
+    может
+    могут
+    проверьте
+    пожалуйста
+""")
+)
+SUPPOSING = Phrases("""
+    possib
+    probabl
+    likely
+    make sure
+    one of the following
+    möglich
+    peut-être
+    posibl
+    possív
+    mogelijk
+    możliw
+    возможн
+    可能
+    请检查
+    請檢查
+    或者
+    如果
+    かもしれ
+    ご確認
+    または
+    もしくは
+    수 있습니다
+    확인하
+    또는
+""")

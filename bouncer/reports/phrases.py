@@ -59,6 +59,23 @@ DAEMONS = Phrases("""
     amavis
     virusmaster
     virusalert
+    mail gateway
+    mail-gateway
+    secure gateway
+    mail security
+    mailessentials
+    mail filter
+    e-mail filter
+    email filter
+    spam filter
+    spamfilter
+    mail robot
+    posta sistemi
+    sistema di posta
+    serwer poczty
+    servidor de correo
+    servidor de e-mail
+    mail router
 """)
 
 # Authors that are no persons, and write of other things too.
@@ -90,15 +107,26 @@ NOTICES = (
 )
 
 # What tells of parcels, programs and tickets, whose deliveries fail too.
+# What postmasters are told of their own server: a whole log, a bounce that is stuck.
+POSTMASTERS = Phrases("""
+    the sender is <>
+    grand totals
+    log summaries
+    logwatch
+    message bounce detail
+    message deferral detail
+    message reject detail
+    per-hour traffic
+    per-day traffic
+    mail statistics
+""")
+
 OTHER_DELIVERIES = Phrases("""
     your reply above this line
     reply to this email directly
     view it on github
     commented on
     traceback (most recent call last)
-    grand totals
-    log summaries
-    logwatch
     parcel
     shipment
     tracking number
@@ -495,6 +523,66 @@ FAILURES = Phrases("""
     your message was not sent
     aus der warteschlange entfernt
     uit de wachtrij verwijderd
+    returned undelivered
+    could not be sent
+    could not be passed on
+    can't deliver
+    cannot deliver
+    couldn't deliver
+    ส่งไม่สำเร็จ
+    ส่งไม่ถึง
+    não entregue
+    was not sent to
+    was not sent.
+    not be sent.
+    can not forward
+    cannot forward
+    could not forward
+    message was deleted
+    prohibited content
+    has been blocked
+    have been blocked
+    ulaştırılama
+    ulaşmadı
+    gönderilemedi
+    gagal terkirim
+    gagal dikirim
+    tidak dapat dikirim
+    tidak terkirim
+    không thực hiện được
+    không được gửi
+    gửi không thành công
+    تحویل داده نشد
+    تحویل نشد
+    ارسال نشد
+    لم تصل
+    فشل تسليم
+    فشل في تسليم
+    תקלה במסירת
+    לא ניתן היה למסור
+    未能投递
+    未能发送
+    未能送出
+    無法寄達
+    無法寄送
+    無法送出
+    寄送失敗
+    寄信失敗
+    配達できません
+    配達されません
+    お送りできません
+    届けることができません
+    전송할 수 없
+    전달할 수 없
+    nije isporučen
+    nije moguće isporučiti
+    nebolo možné doručiť
+    ni bilo mogoče dostaviti
+    nepavyko pristatyti
+    neizdevās piegādāt
+    ei õnnestunud
+    не бе доставен
+    δεν ήταν δυνατή η παράδοση
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
@@ -601,6 +689,84 @@ STILL_TRYING = Phrases("""
     noch nicht zugestellt
     weitere zustellversuche
     verzögerung:
+    still trying
+    versuchen die zustellung
+    versuchen es weiter
+    weiterhin versuch
+    weiter versuch
+    verzögerung
+    continuaremos tentando
+    continuaremos a tentar
+    apenas um aviso
+    atrasada
+    ainda não foi entregue
+    seguiremos intentando
+    solo una advertencia
+    aún no se ha entregado
+    demorad
+    simple avertissement
+    nouvelles tentatives
+    continuerons
+    différé
+    remise est retardée
+    continueremo
+    in ritardo
+    ulteriori tentativi
+    ritardata
+    blijven proberen
+    vertraagd
+    vertraging
+    nieuwe poging
+    kolejne próby
+    będziemy próbować
+    ponawiać
+    zpožděn
+    další pokus
+    задерж
+    отложен
+    повторные попытки
+    продолжим попытки
+    пока не доставлен
+    ещё не доставлен
+    затрим
+    försenad
+    fördröj
+    fortsätter att försöka
+    forsinket
+    forsinkelse
+    fortsette å prøve
+    fortsætter med at forsøge
+    viivästy
+    yritetään uudelleen
+    késik
+    késedelm
+    újra megpróbál
+    gecikti
+    gecikme
+    tekrar denenecek
+    denemeye devam
+    καθυστ
+    întârzi
+    再度送信
+    再送します
+    再試行
+    延遲
+    将继续尝试
+    將繼續嘗試
+    继续投递
+    继续尝试
+    지연
+    재시도
+    다시 시도
+    ล่าช้า
+    chậm trễ
+    tertunda
+    mencoba lagi
+    solo un avviso
+    in attesa di consegna
+    tentativi proseguiranno
+    继续尝试
+    延迟投递
 """)
 
 # That nobody tries any more, whatever else is said of delays.
@@ -620,6 +786,24 @@ GIVEN_UP = Phrases("""
     undeliverable
     is being returned
     message is too old
+    endgültig
+    aufgegeben
+    définitivement
+    abandonné
+    définitif
+    definitivamente
+    definitivo
+    opgegeven
+    definitief
+    ostatecznie
+    окончательн
+    попытки прекращены
+    остаточно
+    中止
+    放弃
+    放棄
+    断念
+    포기
 """)
 
 # That it has arrived: how a subject begins, and words of a report that somebody asked for.
@@ -930,6 +1114,48 @@ FAILED_SUBJECTS = Phrases("""
     niet afgeleverd
     nicht weitergeleitet
     weiterleitung fehlgeschlagen
+    can't deliver
+    cannot deliver
+    couldn't deliver
+    could not deliver
+    returned undelivered
+    verzögerung
+    届けられません
+    届きません
+    ส่งไม่สำเร็จ
+    ส่งไม่ถึง
+    entrega atrasada
+    was refused
+    message dropped
+    messages dropped
+    not sent
+    mail blocked
+    message blocked
+    e-mail blocked
+    email blocked
+    prohibited content
+    delivery refused
+    forwarding failed
+    ulaştırılama
+    gönderilemedi
+    gagal terkirim
+    gagal dikirim
+    tidak terkirim
+    không gửi được
+    تعذر تسليم
+    فشل تسليم
+    تحویل نشد
+    ارسال نشد
+    无法传递
+    傳遞失敗
+    寄送失敗
+    寄信失敗
+    무사히 전송되지
+    in attesa di consegna
+    延迟投递
+    nije isporučen
+    nepavyko
+    неуспешна доставка
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.

@@ -16,15 +16,18 @@ from bouncer.reports.landmarks import (
     FAILED_ENDINGS,
     FAILED_PAIRS,
     FAILED_WORDS,
+    NEW_ADDRESSES,
     NO_REASONS,
     OTHERS_ENDINGS,
     OTHERS_PAIRS,
     OTHERS_WORDS,
+    REASON_LABELS,
     REASONS_BEFORE,
     RETURNED,
     RETURNED_FIELDS,
     SENDERS_WORDS,
 )
+from bouncer.reports.search import phrases
 from bouncer.reports.transcript import replies_in
 
 MAX_PROSE = 32 * 1024
@@ -63,7 +66,12 @@ _LABEL = re.compile(
     r"[ \t>*|-]{0,24}(?:(\w{1,20}) )?(\w{1,20})[ \t]{0,2}[:：]"
     r"[^@:;<>([\n]{0,80}(?:[<(]|\[(?:SMTP:)?)"
 )
+_LABELLED = re.compile(
+    r"[ \t>*|-]{0,24}(?:\w{1,20} )?\w{1,20}(?:[ \t]{0,4}[:：]|[ \t]{2,8}|[ \t]?\.{2,40})"
+    r"[ \t<\"'\[(]{0,16}"
+)
 _MAX_AND = 64
+_NEAR = 100  # characters before an address in which words tell what it is
 _AND = re.compile(
     r"[>\"')]{0,2}[ \t]{0,8}\n?[ \t]{0,8}(?:[,;、]|and\b|&)[ \t]{0,8}\n?[ \t]{0,8}"
     r"(?:[<\"'(]{0,2}|[\"']?(?:[^\W\d_a-z][\w.'-]{0,20}[\"']? ){1,3}[<(])"
@@ -88,7 +96,7 @@ _NEXT_REPLY = re.compile(
 )
 _ALONE = re.compile(
     r"[>\"')\]」』】）》〉”’» \t]{0,8}(?:$|\n|[:;,.(\[<|=：；，。、（–—-]|mailto"
-    r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d)",
+    r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d|(?<=[ \t])[245]\d\d[ -])",
     re.IGNORECASE,
 )
 
@@ -98,13 +106,17 @@ _NAMED_ALONE = re.compile(
     r"[>)]{1,2}:?[ \t]{0,8}(?:\n|$|on \d|on (?:mon|tue|wed|thu|fri|sat|sun)\b)", re.IGNORECASE
 )
 
+_REASON = re.compile(
+    rf"(?mi)^[ \t>*|#-]{{0,16}}(?:{'|'.join(REASON_LABELS)})[ \t]{{0,4}}"
+    r"(?:[:：=]|\.{2,40}:?|[ \t]{2})[ \t]{0,40}(?:\n[ \t]{0,40}){0,2}(?=\S)"
+)
 # Without these there is neither a reply code nor an enhanced status.
 _DIGITS = re.compile(r"[2456](?:\d\d|\.\d)")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _ENCLOSING = " \t\n<\"'([:=,;：「『【（《〈“‘«"
 _AROUND_WORDS = ".,;:!?\"'<>[]*-="
 _RETURNED_HEADER = re.compile(
-    r"\n[ \t>]{0,8}(?i:received|return-path|x-received|dkim-signature|x-originating-ip"
+    r"\n[ \t>|]{0,8}(?i:received|return-path|x-received|dkim-signature|x-originating-ip"
     r"|domainkey-signature|arc-seal|message-id|mime-version|delivered-to|x-google-[a-z-]{1,40}) ?:"
 )
 
@@ -119,7 +131,46 @@ _QUOTED_HEADER = re.compile(
 _HELPERS = frozenset(
     ("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info", "webmaster")
 )
-
+# Who signs a report, below it.
+_SIGNERS = (_HELPERS - {"info"}) | frozenset(
+    phrases("""
+    servicedesk
+    service
+    care
+    cs
+    hotline
+    kundenservice
+    kundendienst
+    hilfe
+    soporte
+    ayuda
+    suporte
+    atendimento
+    ajuda
+    assistance
+    aide
+    assistenza
+    aiuto
+    pomoc
+    podpora
+    podrska
+    destek
+    hjelp
+    hjaelp
+    tuki
+    kythuat
+    hotro
+    bantuan
+    layanan
+    security
+    mailadmin
+    sysadmin
+    hostmaster
+    systems
+""")
+)
+_SIGNERS_ENDINGS = ("security", "support", "postmaster", "helpdesk", "admin")
+_REPLY_BEHIND = re.compile(r"[>\"')\]:;,. \t\n-]{0,24}[245]\d\d[ -]")
 
 # The commands and owners of mailing lists.
 _OF_LISTS = ("-subscribe", "-unsubscribe", "-help", "-request", "-owner", "-admin")
@@ -221,14 +272,40 @@ class Prose:
         standing = list(zip(self.mentions, self.positions, strict=True))
         chosen = [m.address for m, position in standing if position is best] if best else []
         if len(chosen) == 1 and best is Position.LEADING:
-            return chosen
+            return self._without_new(chosen)
         if best is not Position.LEADING:
             others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
             best = max((p for _, p in others), default=Position.NONE)
             if best is Position.SOMEWHERE:
                 others = [(m, p) for m, p in others if not _is_helper(m)] or others
             chosen = [m.address for m, p in others if p == best and best] or chosen
-        return unique(chosen)[:MAX_RECIPIENTS]
+            announced = [m.address for m, p in others if p is Position.ANNOUNCED]
+            if best is Position.OF_REPLY and set(chosen) < set(announced):
+                chosen = announced  # some were refused by name, the others are announced as they
+        return self._without_signers(self._without_new(unique(chosen)[:MAX_RECIPIENTS]))
+
+    def _without_signers(self, chosen: list[str]) -> list[str]:
+        """Those that do not stand behind all others, with nothing said of them, to be asked."""
+        while len(chosen) > 1:
+            local = chosen[-1].partition("@")[0].lower()
+            last = self.mentions[self._where(address_key(chosen[-1]))[-1]]
+            is_signer = local in _SIGNERS or local.endswith(_SIGNERS_ENDINGS)
+            if not is_signer or _REPLY_BEHIND.match(self.text, last.end):
+                break
+            chosen = chosen[:-1]
+        return chosen
+
+    def _without_new(self, chosen: list[str]) -> list[str]:
+        """Those that are not given as somebody's new address."""
+        if not chosen or not NEW_ADDRESSES.are_in(self.text.lower()):
+            return chosen
+        new, end = set(), 0
+        for mention in self.mentions:
+            before = self.text[max(end, mention.start - _NEAR) : mention.start].lower()
+            if NEW_ADDRESSES.are_in(" ".join(before.split())):
+                new.add(mention.address)
+            end = mention.end
+        return [address for address in chosen if address not in new]
 
     def reply_about(self, address: str, among: list[str]) -> Reply | None:
         """The words about a recipient; those of the whole text where it is the only one."""
@@ -292,11 +369,14 @@ class Prose:
         return self._keys - {own}
 
     def _where(self, key: str) -> list[int]:
-        """Which mentions are of this address."""
+        """Which mentions are of this address: those that stand where the failed one does first."""
         if self._indices is None:
             self._indices = {}
             for index, mention in enumerate(self.mentions):
                 self._indices.setdefault(address_key(mention.address), []).append(index)
+            positions = self.positions
+            for indices in self._indices.values():
+                indices.sort(key=lambda index: positions[index] < Position.ANNOUNCED)
         return self._indices.get(key, [])
 
     def _told_in_session(self, own: str, *, alone: bool) -> Reply | None:
@@ -388,7 +468,20 @@ def _reply_in(region: str) -> Reply | None:
         if blank is None:
             break
         begin = blank.end()
-    return reply_from(region)
+    whole = reply_from(region)
+    if whole is None or whole.code is not None:
+        return whole
+    return reply_from(_reason_in(region)) or whole
+
+
+def _reason_in(region: str) -> str:
+    """What stands behind a label such as `Reason:`, to the end of its paragraph; "" without one."""
+    label = _REASON.search(region)
+    if label is None:
+        return ""
+    blank = _BLANK_LINE.search(region, label.end())
+    reason = region[label.end() : blank.start() if blank else None]
+    return "" if _says_nothing(reason.strip()) else reason
 
 
 def _says_nothing(words: str) -> bool:
@@ -458,11 +551,18 @@ def _announced(text: str, mention: Mention) -> Position:
     label = _LABEL.fullmatch(text, mention.line, start)
     if label and _is_of_somebody(" ".join(filter(None, label.groups()))):
         return Position.NONE
-    if _is_helper(mention):
+    named = label.group(2).lower() if label else ""
+    announced = (
+        words[1] in FAILED_WORDS
+        or before.endswith(FAILED_ENDINGS)
+        or named in FAILED_WORDS
+        or named.endswith(FAILED_ENDINGS)
+    )
+    if not announced:
         return Position.SOMEWHERE
-    if words[1] in FAILED_WORDS or (label and label.group(2).lower() in FAILED_WORDS):
-        return Position.ANNOUNCED
-    return Position.ANNOUNCED if before.endswith(FAILED_ENDINGS) else Position.SOMEWHERE
+    # `Write to: help@example.org` is advice; behind a label of its own it is an addressee.
+    is_labelled = label or _LABELLED.fullmatch(text, mention.line, start)
+    return Position.ANNOUNCED if is_labelled or not _is_helper(mention) else Position.SOMEWHERE
 
 
 def _is_helper(mention: Mention) -> bool:
@@ -479,6 +579,8 @@ def _is_of_somebody(before: str, others: frozenset[str] = OTHERS_WORDS) -> bool:
 def _bare(before: str) -> str:
     """The words in front of an address without what only encloses it: `Recipient: [SMTP:`."""
     stripped = before.lower().rstrip(_ENCLOSING)
+    if stripped.endswith(".."):  # `Recipient ........ user@example.org`
+        stripped = stripped.rstrip(". ")
     return stripped.removesuffix("smtp").removesuffix("mailto").rstrip(_ENCLOSING)
 
 

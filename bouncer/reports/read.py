@@ -22,11 +22,20 @@ READERS: tuple[Callable[[Message], Report | None], ...] = (
 )
 
 
-def read(octets: bytes) -> Report:
-    """What the first reader that knows the message says of it."""
-    message = Message(octets)
+def read(
+    octets: bytes, sender: str | None = None, knows: Callable[[Report], bool] = lambda _: False
+) -> Report:
+    """What the first reader that knows the message says of it.
+
+    `sender` is the envelope's reverse-path, where it is known. `knows` says whether rules know the
+    reasons in a report: one whose words nobody knows for those of a failure is believed by that.
+    """
+    message = Message(octets, sender)
     for reader in READERS:
         report = reader(message)
         if report is not None:
             return report
+    guess = freetext.guess(message)
+    if guess is not None and knows(guess):
+        return guess
     return Report(Format.UNRECOGNISED, (), defects=tuple(message.defects))

@@ -43,7 +43,11 @@ class Format(StrEnum):
 # Not frozen: making one would take four times as long, and each mail makes some.
 @dataclass(slots=True)
 class ReportedRecipient:
-    """One recipient of a report. `status` is the Status field; `reply` what the server said."""
+    """One recipient of a report.
+
+    `status` is the Status field; `reply` what the server said; `around` what else the report says,
+    where it is about nobody else.
+    """
 
     kind: Kind
     recipient: str | None
@@ -54,6 +58,7 @@ class ReportedRecipient:
     remote_mta: str | None = None
     last_attempt_date: datetime | None = None
     will_retry_until: datetime | None = None
+    around: str = ""
 
     @property
     def believed_status(self) -> str | None:

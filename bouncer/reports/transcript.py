@@ -14,10 +14,10 @@ from bouncer.mail.address import address_key, addresses_in
 from bouncer.mail.reply import Command, Reply, command_in, reply_from
 
 MAX_LINES = 4000
-MARKS = ("<<< ", "ranscript of session", "<-- ")
-# MDaemon's: ` Tue 2026-03-03 10:00:00: <-- 550 5.1.1 No such user`.
-_ARROW = re.compile(r"(?:[^<>]{0,60}[: ])?(<--|-->) ")
-_ARROWS = {"<--": "<<< ", "-->": ">>> "}
+MARKS = ("<<< ", "ranscript of session", "<-- ", "C: RCPT ", "C: rcpt ")
+# MDaemon's: ` Tue 2026-03-03 10:00:00: <-- 550 5.1.1 No such user`; `S: 550 ...` of others.
+_ARROW = re.compile(r"(?:[^<>]{0,60}[: ])?(<--|-->) |([CS]): ?")
+_ARROWS = {"<--": "<<< ", "-->": ">>> ", "S": "<<< ", "C": ">>> "}
 _TALKING = re.compile(r"(?:\.\.\. )?while talking to ([A-Za-z0-9_.-]{1,255}?)[.:]*$", re.IGNORECASE)
 # What the reporter concludes: `550 5.1.1 <user@example.org>... User unknown`, `user... Deferred`.
 _CONCLUSION = re.compile(
@@ -89,11 +89,11 @@ def replies_in(text: str) -> dict[str, Reply]:
     if not any(mark in text for mark in MARKS):
         return {}
     session = _Session()
-    arrows = "<-- " in text
+    arrows = "<-- " in text or "C: " in text
     for line in text.split("\n", MAX_LINES)[:MAX_LINES]:
         stripped = line.strip()
         if arrows and (arrow := _ARROW.match(stripped)):
-            stripped = _ARROWS[arrow.group(1)] + stripped[arrow.end() :]
+            stripped = _ARROWS[arrow.group(1) or arrow.group(2)] + stripped[arrow.end() :]
         if stripped:
             session.take(stripped)
     return session.end()

@@ -299,6 +299,37 @@ class TestWords:
         verdict = RULES.judge(Report(Format.DSN, (reported,)), reported)
         assert verdict.category is Category.UNDETERMINED
 
+    def test_the_rest_of_a_report_is_asked_where_no_rule_fits_the_words(self) -> None:
+        around = "Reason: User unknown\n\nTo: user@example.com\nPost Office: HQ"
+        reported = ReportedRecipient(
+            Kind.BOUNCE, "user@example.com", reply=Reply("Post Office: HQ"), around=around
+        )
+        report = Report(Format.FREE_TEXT, (reported,))
+        assert RULES.judge(report, reported).category is Category.RECIPIENT_UNKNOWN
+        explained = RULES.explain(report, reported)
+        assert explained.winner is not None
+        assert explained.around == "Reason: User unknown To: @ Post Office: HQ"
+        reported.reply = Reply("Mailbox full")
+        assert RULES.judge(report, reported).category is Category.MAILBOX_FULL
+        assert RULES.explain(report, reported).around == ""
+
+    @pytest.mark.parametrize(
+        "supposed",
+        [
+            "The mailbox may be full or may not exist.",
+            "Please check whether the user is unknown.",
+            "Vielleicht ist der Benutzer unbekannt.",
+            "L'utilisateur est peut-être inconnu.",
+            "メールボックスが存在しない可能性があります。",
+        ],
+    )
+    def test_what_a_report_only_supposes_is_no_reason(self, supposed: str) -> None:
+        reported = ReportedRecipient(
+            Kind.BOUNCE, "user@example.com", reply=Reply("Sorry."), around=f"Sorry. {supposed}"
+        )
+        verdict = RULES.judge(Report(Format.FREE_TEXT, (reported,)), reported)
+        assert verdict.category is Category.UNDETERMINED
+
     def test_who_is_unknown_at_mail_from_is_the_sender(self) -> None:
         said = "550 5.1.1 no such user (in reply to MAIL FROM command)"
         verdict = judge(said)

@@ -31,7 +31,7 @@ def test_mixed_line_ends_separate_lines() -> None:
 
 def test_an_mbox_line_is_no_header_and_names_the_sender() -> None:
     message = Message(b"\nFrom x@example.org Tue Mar  3 10:15:30 2026\nSubject: a\n\nb")
-    assert message.envelope_from == b"x@example.org"
+    assert message.reverse_path == "x@example.org"
     assert message.header("subject") == "a"
 
 
