@@ -305,7 +305,7 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
         if dialect.mark in text:
             return _by_dialect(dialect, message, text)
     if prose.best is Position.LEADING and (signs.daemon or signs.null_sender):
-        return prose.recipients()
+        return [_list_of(address, signs) for address in prose.recipients()]
     ours = _keys_in(message, *_ADDRESSEES, "from", "return-path")
     found = prose.recipients(ours)
     is_ours = not ours.isdisjoint(map(address_key, found))
@@ -317,7 +317,16 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
     certain = prose.best is Position.LEADING or not message.is_of_list
     if (is_ours or not certain) and not (signs.daemon or signs.null_sender):
         return []
-    return found
+    return [_list_of(address, signs) for address in found]
+
+
+def _list_of(address: str, signs: _Signs) -> str:
+    """The list that a refused post was for, where only its owners' address stands in full.
+
+    LISTSERV: `... to the BIRDS-L list ... please contact the list owners: BIRDS-L-request@HOST`.
+    """
+    name, request, host = address.rpartition("-request@")
+    return f"{name}@{host}" if request and f"{name.lower()} list" in signs.words else address
 
 
 def _in_subject(message: Message, signs: _Signs) -> list[str]:

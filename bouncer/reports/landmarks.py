@@ -431,6 +431,21 @@ NEW_ADDRESSES = Phrases("""
     используйте
     пишите на
     下記アドレス
+    the right address is
+    correct address is
+    right address:
+    correct address:
+    richtige adresse
+    korrekte adresse
+    bonne adresse
+    dirección correcta
+    indirizzo corretto
+    endereço correto
+    juiste adres
+    poprawny adres
+    правильный адрес
+    正しいアドレス
+    正确的地址
 """)
 OTHERS_ENDINGS = (
     "发件人",
@@ -514,17 +529,28 @@ NO_REASONS = phrases("""
 """)
 
 # What stands before the reason, at the head of a line.
-REASON_LABELS = phrases("""
+REASON_LABELS = frozenset(
+    phrases("""
     reason
     the reason
-    reasons?
-    reason for (?:failure|rejection|return|non-?delivery|bounce)
+    reasons
+    reason for failure
+    reason for rejection
+    reason for return
+    reason for non-delivery
     the reason for the problem
-    (?:failure|error|bounce|rejection|return) reason
+    failure reason
+    error reason
+    bounce reason
+    rejection reason
     the reason of the delivery failure was
     cause
     error
-    error (?:message|text|description|details?)
+    error message
+    error text
+    error description
+    error details
+    reported error
     last error
     explanation
     diagnosis
@@ -537,12 +563,10 @@ REASON_LABELS = phrases("""
     letzter fehler
     raison
     motif
-    cause
     erreur
     motivo
     causa
     razón
-    error
     último error
     razão
     erro
@@ -612,7 +636,6 @@ REASON_LABELS = phrases("""
     失敗原因
     錯誤訊息
     理由
-    原因
     エラー
     エラー内容
     사유
@@ -620,7 +643,10 @@ REASON_LABELS = phrases("""
     오류
     실패 원인
     반송 사유
+    anledning
+    meddelande
 """)
+)
 
 # Reasons that stand before the addresses they are about, as they are written (KDDI's notices).
 REASONS_BEFORE = (

@@ -106,10 +106,12 @@ _NAMED_ALONE = re.compile(
     r"[>)]{1,2}:?[ \t]{0,8}(?:\n|$|on \d|on (?:mon|tue|wed|thu|fri|sat|sun)\b)", re.IGNORECASE
 )
 
-_REASON = re.compile(
-    rf"(?mi)^[ \t>*|#-]{{0,16}}(?:{'|'.join(REASON_LABELS)})[ \t]{{0,4}}"
-    r"(?:[:：=]|\.{2,40}:?|[ \t]{2})[ \t]{0,40}(?:\n[ \t]{0,40}){0,2}(?=\S)"
+# A line that begins as a label does: `Reason:`, `Reason ....... `, `Reason    `.
+_LABEL_AHEAD = re.compile(
+    r"(?m)^[ \t>*|#-]{0,16}+(?:([^\n:：=]{2,47}+)[:：=]"
+    r"|([^\s.]{2,20}+(?: [^\s.]{2,20}+)?+)(?:  |\t| ?\.\.))"
 )
+_FILL = " \t.:：="
 # Without these there is neither a reply code nor an enhanced status.
 _DIGITS = re.compile(r"[2456](?:\d\d|\.\d)")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
@@ -204,6 +206,7 @@ class Prose:
         "_lasts",
         "_leads",
         "_positions",
+        "_reason",
         "_told",
         "mentions",
         "text",
@@ -217,6 +220,7 @@ class Prose:
         self._lasts: list[int] | None = None
         self._leads: bool | None = None
         self._told: dict[str, Reply] | None = None
+        self._reason: str | None = None
         self._indices: dict[str, list[int]] | None = None
         self._among: list[str] = []
         self._keys: set[str] = set()
@@ -344,7 +348,9 @@ class Prose:
                     command = command_in(self.text[mention.line : mention.start])
                     return replace(reply, command=command) if command else reply
                 return reply
-            if reply is not None and not others:
+            if reason := _reason_in(region) or self._reason_for_all(others):
+                reply = reply_from(reason)
+            elif reply is not None and not others:
                 reply = self._with_subject(reply, mention, region)
             first = first or reply
             if not others:
@@ -360,6 +366,13 @@ class Prose:
             ):
                 return whole
         return first
+
+    def _reason_for_all(self, others: set[str]) -> str:
+        """The labelled reason of a text about one address, or before the first of several."""
+        if self._reason is None:
+            end = self.mentions[0].start if others and self.mentions else None
+            self._reason = _reason_in(self.text[:end][:MAX_REGION])
+        return self._reason
 
     def _others(self, among: list[str], own: str) -> set[str]:
         if len(among) < 2:
@@ -468,20 +481,18 @@ def _reply_in(region: str) -> Reply | None:
         if blank is None:
             break
         begin = blank.end()
-    whole = reply_from(region)
-    if whole is None or whole.code is not None:
-        return whole
-    return reply_from(_reason_in(region)) or whole
+    return reply_from(region)
 
 
 def _reason_in(region: str) -> str:
     """What stands behind a label such as `Reason:`, to the end of its paragraph; "" without one."""
-    label = _REASON.search(region)
-    if label is None:
-        return ""
-    blank = _BLANK_LINE.search(region, label.end())
-    reason = region[label.end() : blank.start() if blank else None]
-    return "" if _says_nothing(reason.strip()) else reason
+    for line in _LABEL_AHEAD.finditer(region):
+        label = line.group(1) or line.group(2)
+        if label.rstrip(_FILL).lower() in REASON_LABELS:
+            behind = region[line.end(line.lastindex or 0) :].lstrip(_FILL).lstrip()
+            reason = _BLANK_LINE.split(behind, maxsplit=1)[0]
+            return "" if _says_nothing(reason) else reason
+    return ""
 
 
 def _says_nothing(words: str) -> bool:
