@@ -212,7 +212,7 @@ class Message:
         return path.strip("<> ").lower() if path is not None else None
 
     @property
-    def is_of_nobody(self) -> bool:
+    def has_null_sender(self) -> bool:
         """Whether it has the null reverse-path, as what programs answer has (RFC 5321, 4.5.5)."""
         return self.reverse_path in ("", "mailer-daemon")
 

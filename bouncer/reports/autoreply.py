@@ -75,7 +75,7 @@ def read_unsubscribe(message: Message) -> Report | None:
     subject = message.header("subject") or ""
     if not _UNSUBSCRIBE_SUBJECT.match(subject) or b"list-id" in message.root.fields:
         return None
-    if message.is_of_nobody or _auto_submitted(message).startswith("auto-repl"):
+    if message.has_null_sender or _auto_submitted(message).startswith("auto-repl"):
         return None
     if any(part.type == "text/html" and part.end - part.body > 4000 for part in message.parts):
         return None
@@ -111,7 +111,7 @@ def _is_auto_reply(message: Message) -> bool:
     if AUTOMATIC_SUBJECTS.are_in(subject):
         return True
     if submitted == "auto-generated":
-        return message.is_of_nobody and AWAY_SUBJECTS.are_in(subject)
+        return message.has_null_sender and AWAY_SUBJECTS.are_in(subject)
     if (message.header("precedence") or "").strip().lower() in _PRECEDENCE:
         return True
     if (message.header("x-apple-action") or "").strip().upper() == "VACATION":
@@ -119,14 +119,14 @@ def _is_auto_reply(message: Message) -> bool:
     if not _MARKS.isdisjoint(fields):
         return (message.header("x-autoreply") or "yes").lower() not in ("no", "false", "0")
     # A mail about holidays is no auto-reply unless it answers.
-    answers = b"in-reply-to" in fields or b"references" in fields or message.is_of_nobody
+    answers = b"in-reply-to" in fields or b"references" in fields or message.has_null_sender
     return answers and AWAY_SUBJECTS.are_in(subject)
 
 
 def _is_of_program(message: Message) -> bool:
     """Whether the header says that no person sent it, or that nobody need answer."""
     precedence = (message.header("precedence") or "").strip().lower()
-    return message.is_of_nobody or precedence in ("junk", "bulk")
+    return message.has_null_sender or precedence in ("junk", "bulk")
 
 
 def _is_challenge(message: Message, signs: Phrases) -> bool:

@@ -139,7 +139,7 @@ def guess(message: Message) -> Report | None:
     A report only where a rule knows a reason in what it says of that address.
     """
     signs = _Signs(message)
-    if not (message.is_of_nobody or signs.daemon) or signs.answers or message.is_of_list:
+    if not (message.has_null_sender or signs.daemon) or signs.answers or message.is_of_list:
         return None
     if any(each.are_in(signs.subject) for each in (AUTOMATIC_SUBJECTS, AWAY_SUBJECTS)):
         return None
@@ -152,11 +152,11 @@ def guess(message: Message) -> Report | None:
     told = _keys_in(message, *_ADDRESSEES)
     if prose.best < Position.ANNOUNCED or told.issuperset(map(address_key, recipients)):
         return None
-    header = returned_header(message, after)
+    header, kind = returned_header(message, after), signs.kind()
     return Report(
         format=Format.FREE_TEXT,
         recipients=tuple(
-            replace(_recipient(address, recipients, prose, signs.kind(), signs), around="")
+            replace(_recipient(address, recipients, prose, kind, signs), around="")
             for address in recipients
         ),
         message_id=header.message_id,
@@ -234,7 +234,7 @@ class _Signs:
         self.subject_failed = not self.answers and FAILED_SUBJECTS.are_in(self.subject)
         author = (message.header("from") or "").strip().lower()
         sender = message.reverse_path
-        self.null_sender = message.is_of_nobody
+        self.null_sender = message.has_null_sender
         if sender and "@" in sender and f"<{sender}>" in author:
             author = sender  # people may call themselves what they like
         self.daemon = DAEMONS.are_in(author) if author else bool(self.subject)

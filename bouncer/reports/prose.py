@@ -27,6 +27,7 @@ from bouncer.reports.landmarks import (
     RETURNED_FIELDS,
     SENDERS_WORDS,
 )
+from bouncer.reports.phrases import FAILURES
 from bouncer.reports.search import phrases
 from bouncer.reports.transcript import replies_in
 
@@ -172,7 +173,10 @@ _SIGNERS = (_HELPERS - {"info"}) | frozenset(
 """)
 )
 _SIGNERS_ENDINGS = ("security", "support", "postmaster", "helpdesk", "admin")
-_REPLY_BEHIND = re.compile(r"[>\"')\]:;,. \t\n-]{0,24}[245]\d\d[ -]")
+# What says that a delivery failed: a reply, or an indented line right behind the address.
+_FAILED = re.compile(
+    r"[245]\.\d{1,3}\.\d{1,3}|\b[245]\d\d[- ](?=[A-Za-z<\"'#(])|\A[>:;,. \t]{0,8}\n[ \t]{2,16}\S"
+)
 
 # The commands and owners of mailing lists.
 _OF_LISTS = ("-subscribe", "-unsubscribe", "-help", "-request", "-owner", "-admin")
@@ -294,7 +298,7 @@ class Prose:
             local = chosen[-1].partition("@")[0].lower()
             last = self.mentions[self._where(address_key(chosen[-1]))[-1]]
             is_signer = local in _SIGNERS or local.endswith(_SIGNERS_ENDINGS)
-            if not is_signer or _REPLY_BEHIND.match(self.text, last.end):
+            if not is_signer or _says_failure(self.text[last.end : last.end + MAX_REGION]):
                 break
             chosen = chosen[:-1]
         return chosen
@@ -348,7 +352,7 @@ class Prose:
                     command = command_in(self.text[mention.line : mention.start])
                     return replace(reply, command=command) if command else reply
                 return reply
-            if reason := _reason_in(region) or self._reason_for_all(others):
+            if reason := _reason_in(region) or self._reason_for_all(reply, others):
                 reply = reply_from(reason)
             elif reply is not None and not others:
                 reply = self._with_subject(reply, mention, region)
@@ -367,11 +371,17 @@ class Prose:
                 return whole
         return first
 
-    def _reason_for_all(self, others: set[str]) -> str:
-        """The labelled reason of a text about one address, or before the first of several."""
+    def _reason_for_all(self, own: Reply | None, others: set[str]) -> str:
+        """The labelled reason of a text about one address; of several, what stands before them.
+
+        That is said of those of whom nothing else is.
+        """
+        if not others:
+            return _reason_in(self.text[:MAX_REGION])
+        if own is not None and not _says_nothing(own.text):
+            return ""
         if self._reason is None:
-            end = self.mentions[0].start if others and self.mentions else None
-            self._reason = _reason_in(self.text[:end][:MAX_REGION])
+            self._reason = _reason_in(self.text[: self.mentions[0].start][:MAX_REGION])
         return self._reason
 
     def _others(self, among: list[str], own: str) -> set[str]:
@@ -493,6 +503,10 @@ def _reason_in(region: str) -> str:
             reason = _BLANK_LINE.split(behind, maxsplit=1)[0]
             return "" if _says_nothing(reason) else reason
     return ""
+
+
+def _says_failure(words: str) -> bool:
+    return _FAILED.search(words) is not None or FAILURES.are_in(words.lower())
 
 
 def _says_nothing(words: str) -> bool:

@@ -30,6 +30,8 @@ from bouncer.mail.reply import MAX_TEXT_BYTES, Command, reply_from
         ("620-1 Elm Street is no reply", None, None),
         ("<<< 550 No such user <<< 554 5.0.0 Service unavailable", 550, "5.0.0"),
         ("5.1.0 - Unknown address error 550-'No such user'", 550, "5.1.0"),
+        ("The reason: 5.1.0 - Unknown address error 550-'No such user'", 550, "5.1.0"),
+        ("550 5.0.350 Remote server returned an error -> 550 5.1.1 no such user", 550, "5.1.1"),
         ("connect to mx.b.example[192.0.2.55]:587: No route to host", None, None),
         ("Mailbox full: 550 MB used of 500 MB", None, None),
         ("Questions: call 555-1234", None, None),

@@ -70,3 +70,64 @@ def test_what_follows_a_long_list_is_about_each_of_it() -> None:
     assert len(found) == 500
     assert {reply.code for reply in replies if reply} == {550}
     assert None not in replies
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "If you need assistance:\n\n    <support@example.org>\n",
+        "Fragen? Unser Support hilft:\n  hilfe@example.org  |  Tel. 02151 / 555 010\nGute Zeit!\n",
+        "Zespół poczty\npomoc@example.org\n",
+        "Queries to\nmailsecurity@example.org.\n",
+    ],
+)
+def test_who_signs_a_report_is_no_recipient(signature: str) -> None:
+    text = f"Not delivered:\n\n  kat@example.org\n    Mailbox full\n\n{signature}"
+    assert Prose(text).recipients() == ["kat@example.org"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "\n    Unknown user\n",
+        ": 550 5.1.1 no such user\n",
+        "\n550 no such user\n",
+        " (no such user)\n",
+    ],
+)
+def test_support_can_be_a_recipient_as_well_as_anybody(said: str) -> None:
+    text = f"Not delivered:\n\n  kat@example.org{said}\n  support@example.net{said}"
+    assert Prose(text).recipients() == ["kat@example.org", "support@example.net"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "The new address is:\n\n    mo@example.net\n",
+        "Bitte verwenden Sie künftig: mo@example.net",
+        "Sa nouvelle adresse : mo@example.net",
+        "新しいアドレス：mo@example.net",
+    ],
+)
+def test_a_new_address_is_no_recipient(given: str) -> None:
+    text = f"Your mail to\n\n   kat@example.org\n\nwas not delivered. {given}"
+    assert Prose(text).recipients() == ["kat@example.org"]
+    assert Prose(f"This address has changed.\n\n{given}").recipients() == []
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["Reason: ", "Grund   : ", "Reason ....... ", "Raison      ", "理由：", "* Error:\n   "],
+)
+def test_the_reason_stands_behind_its_label(label: str) -> None:
+    text = f"Sorry.\n\n{label}The mailbox is full.\n\nTo: kat@example.org\nSee below.\n"
+    reply = Prose(text).reply_about("kat@example.org", ["kat@example.org"])
+    assert reply is not None
+    assert reply.text == "The mailbox is full."
+
+
+def test_a_reason_before_several_is_said_of_those_of_whom_nothing_else_is() -> None:
+    both = ["kat@example.org", "mo@example.net"]
+    prose = Prose("Reason: It failed.\n\nkat@example.org: no such user\n\nmo@example.net\n")
+    told = [prose.reply_about(address, both) for address in both]
+    assert [reply and reply.text for reply in told] == ["no such user", "It failed."]

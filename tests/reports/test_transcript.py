@@ -41,3 +41,9 @@ def test_without_an_answer_the_reporters_words_count() -> None:
 
 def test_a_text_without_a_session_has_none() -> None:
     assert replies_in("550 5.1.1 <ada@example.org>... User unknown") == {}
+
+
+def test_client_and_server_may_be_letters() -> None:
+    session = "C: RCPT TO:<ada@example.org>\nS: 551 User not local; try <eve@example.net>\n"
+    told = replies_in(session)
+    assert (told["ada@example.org"].code, list(told)) == (551, ["ada@example.org"])
