@@ -31,10 +31,11 @@ from bouncer.reports.phrases import (
     FAILURES,
     GIVEN_UP,
     MACHINES,
+    NOTICE_SUBJECTS,
     NOTICES,
     OTHER_DELIVERIES,
+    OTHERS_MAIL,
     PASSED_ON,
-    POSTMASTERS,
     STILL_TRYING,
 )
 from bouncer.reports.prose import MAX_RECIPIENTS, Position, Prose, split_returned
@@ -98,7 +99,7 @@ def read(message: Message) -> Report | None:
     """The report, where the mail is a bounce and says whose address it is about."""
     failed = _failed_recipients(message)
     signs = _Signs(message)
-    if signs.subject.startswith(NOTICES):
+    if signs.is_notice:
         return None
     if not (failed or signs.daemon or signs.subject_failed or signs.null_sender):
         return _wrapped(message, signs)
@@ -145,7 +146,7 @@ def guess(message: Message) -> Report | None:
         return None
     before, after = split_returned(_text_of(message))
     signs.read_words(before)
-    if signs.subject.startswith(NOTICES) or signs.is_of_other or NEW_ADDRESSES.are_in(signs.words):
+    if signs.is_notice or signs.is_of_other or NEW_ADDRESSES.are_in(signs.words):
         return None
     prose = Prose(before)
     recipients = prose.recipients(_keys_in(message, *_ADDRESSEES, "from", "return-path"))
@@ -247,7 +248,7 @@ class _Signs:
 
     def tell_failure(self) -> bool:
         """Two of three: a daemon wrote it, the subject says so, the words say so."""
-        if POSTMASTERS.are_in(self.words):
+        if OTHERS_MAIL.are_in(self.words) or OTHERS_MAIL.are_in(self.subject):
             return False
         if not self.daemon:
             if AUTOMATIC_SUBJECTS.are_in(self.subject) or AWAY_SUBJECTS.are_in(self.subject):
@@ -264,10 +265,17 @@ class _Signs:
         return self.daemon and self.subject_failed
 
     @property
+    def is_notice(self) -> bool:
+        """Whether the subject is that of what owners of mailboxes and servers are told."""
+        return self.subject.startswith(NOTICES) or (
+            not self.subject_failed and NOTICE_SUBJECTS.are_in(self.subject)
+        )
+
+    @property
     def is_of_other(self) -> bool:
         """Whether it tells of tickets, programs or parcels."""
         return is_ticket(self.subject) or any(
-            each.are_in(self.words) for each in (OTHER_DELIVERIES, POSTMASTERS)
+            each.are_in(self.words) for each in (OTHER_DELIVERIES, OTHERS_MAIL)
         )
 
     def kind(self) -> Kind:
@@ -291,7 +299,8 @@ class _Signs:
     def _asks(self) -> bool:
         """Whether a person answers or asks: no program that reports a failure does."""
         if self.subject.startswith(PASSED_ON):
-            return not DAEMONS.are_in(self.words)
+            own = self.words.partition("from: ")[0]
+            return "? " in own or not DAEMONS.are_in(self.words)
         return self.answers or "? " in self.subject + " " or "? " in self.words
 
 

@@ -104,11 +104,61 @@ NOTICES = (
     "quarantine report",
     "quarantine summary",
     "quarantine digest",
+    "cron <",
+    "anacron",
+    "[fail2ban]",
+    "users over quota",
+    "mailboxes over quota",
+    "accounts over quota",
+    "aviso: caixas postais",
 )
 
 # What tells of parcels, programs and tickets, whose deliveries fail too.
-# What postmasters are told of their own server: a whole log, a bounce that is stuck.
-POSTMASTERS = Phrases("""
+# The same, anywhere in a subject that tells of no failure.
+NOTICE_SUBJECTS = Phrases("""
+    maintenance
+    wartung
+    mantenimiento
+    manutenção
+    manutenzione
+    onderhoud
+    konserwac
+    údržb
+    underhåll
+    vedligehold
+    vedlikehold
+    huolto
+    karbantart
+    bakım
+    συντήρησ
+    техническ
+    профилакт
+    メンテナンス
+    系统维护
+    系統維護
+    시스템 점검
+    received and queued
+    has been limited
+    mailbox is almost full
+    voicemail
+    voice mail
+    fax transmission
+    password
+    passwort
+    kennwort
+    contraseña
+    mot de passe
+    senha
+    hasło
+    пароль
+    パスワード
+    密码
+    비밀번호
+""")
+
+# That it is about mail of others, or none: what postmasters are told of their server and addressees
+# of what was kept from them, and what machines tell that do not carry mail.
+OTHERS_MAIL = Phrases("""
     the sender is <>
     grand totals
     log summaries
@@ -119,6 +169,41 @@ POSTMASTERS = Phrases("""
     per-hour traffic
     per-day traffic
     mail statistics
+    -queue id-
+    banned by fail2ban
+    backup job
+    fax queue
+    fax transmission
+    new voicemail
+    sms enviado al número
+    your pipeline has
+    a message to you
+    mail to you was
+    mail to you has
+    mail to you (
+    sent to you by
+    addressed to you was
+    an sie gerichtete
+    e-mail an sie wurde
+    nachricht an sie wurde
+    dirigido a usted
+    dirigida a usted
+    qui vous était destiné
+    vous était adressé
+    a lei indirizzat
+    indirizzato a lei
+    dirigida a você
+    endereçada a você
+    aan u gericht
+    bericht aan u
+    adresowaną do ciebie
+    wiadomość do ciebie
+    skierowaną do ciebie
+    адресованное вам
+    письмо для вас
+    あなた宛
+    您收到的邮件
+    发给您的邮件
 """)
 
 OTHER_DELIVERIES = Phrases("""

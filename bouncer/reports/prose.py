@@ -284,6 +284,8 @@ class Prose:
         if best is not Position.LEADING:
             others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
             best = max((p for _, p in others), default=Position.NONE)
+            if best <= Position.SOMEWHERE < self.best and any(map(self._is_labelled, chosen)):
+                return unique(chosen)  # the recipient is ours: it is told of mail to us
             if best is Position.SOMEWHERE:
                 others = [(m, p) for m, p in others if not _is_helper(m)] or others
             chosen = [m.address for m, p in others if p == best and best] or chosen
@@ -291,6 +293,11 @@ class Prose:
             if best is Position.OF_REPLY and set(chosen) < set(announced):
                 chosen = announced  # some were refused by name, the others are announced as they
         return self._without_signers(self._without_new(unique(chosen)[:MAX_RECIPIENTS]))
+
+    def _is_labelled(self, address: str) -> bool:
+        """Whether it stands behind a label of its own: `Recipient: user@example.org`."""
+        mentions = (self.mentions[index] for index in self._where(address_key(address)))
+        return any(_LABELLED.fullmatch(self.text, m.line, m.start) for m in mentions)
 
     def _without_signers(self, chosen: list[str]) -> list[str]:
         """Those that do not stand behind all others, with nothing said of them, to be asked."""
