@@ -112,8 +112,8 @@ _OF_QMAIL = (
 _GIVING_UP = " Giving up on "
 # A service that did not even try begins with a code that is none of SMTP's: Mailgun's 605.
 _CODE_OF_SERVICE = re.compile(r"(?P<code>6[0-5]\d)(?= [A-Za-z])(?P<dash>(?!))?(?P<status>(?!))?")
-# IronPort: `5.1.0 - Unknown address error 550-'No such user'`.
-_STATUS_AHEAD = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3}) - [^:]{1,48}\Z")
+# IronPort: `5.1.0 - Unknown address error 550-'No such user'`; others: `5.7.1 550 Rejected`.
+_STATUS_AHEAD = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3}) (?:- [^:]{1,48})?\Z")
 # The rank of a permanent reply with an enhanced status.
 _CERTAIN = 7
 _MAX_CODES = 64  # that are looked at in one reply
@@ -261,7 +261,9 @@ def _is_number(words: str, start: int, code: str) -> bool:
 
 def _is_announced(words: str, start: int) -> bool:
     before = words[max(0, start - 24) : start].rstrip(" \"'([#").lower()
-    return not before or before.endswith(_SAYING) or before.rstrip(":= ").endswith(_SAYING)
+    if not before or before.endswith(_SAYING) or before.rstrip(":= ").endswith(_SAYING):
+        return True
+    return _STATUS_AHEAD.search(words, max(0, start - 12), start) is not None
 
 
 def _folded(words: str, code: str, status: str | None) -> str:

@@ -84,7 +84,7 @@ DIALECTS = (
     Dialect(
         name="Mailman: a list whose moderator refused a post, named by who writes",
         mark="has been rejected by the list moderator",
-        address=re.compile(r"([^\s<>@]{1,128})-bounces(@[^\s<>]{1,255})"),
+        address=re.compile(r"([^\s<>@]{1,128})-(?:bounces|owner)(@[^\s<>]{1,255})"),
         in_author=True,
     ),
     Dialect(
@@ -244,7 +244,7 @@ class _Signs:
     def read_words(self, text: str) -> None:
         """Takes the head of the text, its lines joined."""
         self.words = " ".join(text[:_HEAD].split()).lower()
-        self.words_fail = _says_failure(self.words)
+        self.words_fail = _says_failure(self.words) or STILL_TRYING.are_in(self.words)
 
     def tell_failure(self) -> bool:
         """Two of three: a daemon wrote it, the subject says so, the words say so."""
@@ -314,7 +314,9 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
         if dialect.mark in text:
             return _by_dialect(dialect, message, text)
     if prose.best is Position.LEADING and (signs.daemon or signs.null_sender):
-        return [_list_of(address, signs) for address in prose.recipients()]
+        found = [_list_of(address, signs) for address in prose.recipients()]
+        told = _keys_in(message, *_ADDRESSEES)
+        return [address for address in found if address_key(address) not in told] or found
     ours = _keys_in(message, *_ADDRESSEES, "from", "return-path")
     found = prose.recipients(ours)
     is_ours = not ours.isdisjoint(map(address_key, found))

@@ -239,6 +239,12 @@ FAILED_WORDS = frozenset(
     bounce
     ungültig
     undeliverable
+    mailbox(es)
+    address(es)
+    user(s)
+    addressee(s)
+    primatelju
+    aadressile
 """)
 )
 FAILED_PAIRS = frozenset(
@@ -488,6 +494,9 @@ OTHERS_PAIRS = frozenset(
 
 # What may follow the address and gives no reason.
 NO_REASONS = phrases("""
+    the body of
+    the text of
+    the message headers
     please
     if you
     unable to deliver

@@ -668,6 +668,21 @@ FAILURES = Phrases("""
     ei õnnestunud
     не бе доставен
     δεν ήταν δυνατή η παράδοση
+    not delivered the following
+    could not be stored
+    and is returned
+    thrown away
+    do not accept mail from
+    was refused
+    does not receive e-mail
+    does not receive mail
+    nicht erhalten
+    не е доставен
+    kohale toimetada
+    nije isporucen
+    nisu isporuč
+    ni bila dostavljena
+    nepristatyt
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
@@ -832,7 +847,6 @@ STILL_TRYING = Phrases("""
     denemeye devam
     καθυστ
     întârzi
-    再度送信
     再送します
     再試行
     延遲
@@ -1241,6 +1255,16 @@ FAILED_SUBJECTS = Phrases("""
     nije isporučen
     nepavyko
     неуспешна доставка
+    neisporu
+    nije isporu
+    не е достав
+    kohale toimetada
+    forsinket
+    försenat
+    still trying
+    mailbox over limit
+    attachment blocking
+    forbidden attachment
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.

@@ -97,7 +97,8 @@ _NEXT_REPLY = re.compile(
 )
 _ALONE = re.compile(
     r"[>\"')\]」』】）》〉”’» \t]{0,8}(?:$|\n|[:;,.(\[<|=：；，。、（–—-]|mailto"
-    r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d|(?<=[ \t])[245]\d\d[ -])",
+    r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d|(?<=[ \t])[245]\d\d[ -]"
+    r"|(?<=[ \t]{3})[^\W\d_])",
     re.IGNORECASE,
 )
 
