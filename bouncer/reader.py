@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -311,7 +311,7 @@ def _limit_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit, most))
 
 
-def _arrival(each: dict[str, str]) -> Arrival:
+def _arrival(each: dict[str, Any]) -> Arrival:
     return Arrival(
         id=each["id"],
         recipient=each["recipient"],

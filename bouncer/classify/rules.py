@@ -26,7 +26,7 @@ from bouncer.classify.rulefile import (
     Written,
     read_all,
 )
-from bouncer.classify.words import words_around, words_of
+from bouncer.classify.words import words_around, words_in_context, words_of
 from bouncer.errors import ConfigurationError
 from bouncer.mail.reply import Command
 from bouncer.reports.report import Kind, Report, ReportedRecipient
@@ -37,14 +37,13 @@ _OF_KIND = {
     Kind.AUTO_REPLY: Category.AUTO_REPLY,
     Kind.CHALLENGE: Category.CHALLENGE_RESPONSE,
 }
-# Reasons that nothing but a refusal gives.
+# Reasons by which a mail that nothing else shows to be one is believed to be a bounce.
 _OF_MAILBOX = (
     Category.RECIPIENT_UNKNOWN,
     Category.RECIPIENT_DISABLED,
     Category.RECIPIENT_REFUSED,
     Category.MAILBOX_FULL,
     Category.MESSAGE_TOO_LARGE,
-    Category.SUPPRESSED,
 )
 
 
@@ -184,9 +183,14 @@ class Ruleset:
             return Verdict(_OF_KIND.get(recipient.kind), None, provider, None, None)
         short = len(said.words) <= MAX_REMEMBERED_BYTES
         rule = self._remembered(provider, said) if short else self._first(provider, said)
-        if rule is None and recipient.around:
-            rule = self._first(provider, said._replace(words=words_around(recipient)))
-        return self._verdict(recipient, provider, said, rule)
+        if rule is not None:
+            return self._verdict(recipient, provider, said, rule)
+        for wider, sure in _wider(recipient):
+            rule = self._first(provider, said._replace(words=wider))
+            if rule is not None:
+                verdict = self._verdict(recipient, provider, said, rule)
+                return verdict if sure else verdict._replace(class_=BounceClass.SOFT)
+        return self._verdict(recipient, provider, said, None)
 
     def knows_reasons(self, report: Report) -> bool:
         """Whether the words about each recipient say that its mailbox does not take the mail."""
@@ -208,9 +212,11 @@ class Ruleset:
         if recipient.kind not in (Kind.BOUNCE, Kind.DELAY):
             return Explanation(verdict, (), sign)
         fitting = tuple(self.fitting(verdict.provider, said))
-        around = words_around(recipient) if recipient.around and not fitting else b""
-        if around:
+        around = b""
+        for around, _ in () if fitting else _wider(recipient):
             fitting = tuple(self.fitting(verdict.provider, said._replace(words=around)))
+            if fitting:
+                break
         return Explanation(verdict, fitting, sign, around.decode("utf-8", "replace"))
 
     def fitting(self, provider: str, said: Said) -> Iterator[Rule]:
@@ -326,6 +332,19 @@ def _version(files: Iterable[Written]) -> str:
         digest.update(os.fsencode(f"{file.path.name}\0{len(file.octets)}\0"))
         digest.update(file.octets)
     return digest.hexdigest()[:12]
+
+
+def _wider(recipient: ReportedRecipient) -> Iterator[tuple[bytes, bool]]:
+    """What to ask where no rule fits the words, and whether it is said of the recipient for sure.
+
+    First the words in which the labelled reason stands; then, where no server is quoted, the rest
+    of the report: it may say why, but not of whom.
+    """
+    reply = recipient.reply
+    if reply is not None and reply.context:
+        yield words_in_context(recipient), True
+    if recipient.around and (reply is None or (reply.code is None and reply.status is None)):
+        yield words_around(recipient), False
 
 
 def said_of(recipient: ReportedRecipient) -> Said:

@@ -11,6 +11,11 @@ from bouncer.reports.report import ReportedRecipient
 
 MAX_WORDS_BYTES = 8192
 _AROUND_WORDS = ".,;:!?\"'()[]"
+# Words of the mail that failed, not of who reports it.
+_OF_THE_MAIL = re.compile(
+    r"(?mi)^[ \t>*|-]{0,16}(?:subject|betreff|objet|oggetto|asunto|assunto|temat|onderwerp|тема"
+    r"|件名|主题|主旨|제목)[ \t]{0,4}[:：].*$"
+)
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|\n\s*\n|\n(?=[ \t]*[-*•·])")
 
 
@@ -19,9 +24,15 @@ def words_of(recipient: ReportedRecipient) -> bytes:
     return _judged(recipient.reply.text, recipient) if recipient.reply else b""
 
 
+def words_in_context(recipient: ReportedRecipient) -> bytes:
+    """The words in which those of the server stand."""
+    return _judged(recipient.reply.context, recipient) if recipient.reply else b""
+
+
 def words_around(recipient: ReportedRecipient) -> bytes:
     """What else the report says of it, without the sentences that only suppose or advise."""
-    sentences = _BETWEEN_SENTENCES.split(recipient.around[:MAX_WORDS_BYTES])
+    told = _OF_THE_MAIL.sub("", recipient.around[:MAX_WORDS_BYTES])
+    sentences = _BETWEEN_SENTENCES.split(told)
     said = [sentence.split() for sentence in sentences if not _supposes(sentence.lower())]
     return _judged(" ".join(" ".join(words) for words in said), recipient)
 

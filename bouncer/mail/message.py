@@ -22,6 +22,7 @@ MAX_TEXT = 1024 * 1024
 MAX_HEAD = 64 * 1024
 MAX_BOUNDARY = 70
 _SMALL_HEADER = 160
+_REWRITTEN = ("srs0", "srs1")  # by who forwards mail (SRS); who sent it stands in Return-Path
 
 # A header with its continuation lines, or a line that is none.
 _FIELD = re.compile(rb"^(?:([!-9;-~]++)[ \t]*+:[ \t]*(.*(?:\n[ \t].*)*)|(.+))", re.MULTILINE)
@@ -205,8 +206,8 @@ class Message:
         Where it did not come in one (a file), by Return-Path, then by the `From ` line of an mbox.
         """
         path = self._sender
-        if path is None:
-            path = self.header("return-path")
+        if path is None or path.lower().startswith(_REWRITTEN):
+            path = self.header("return-path") or path
         if path is None and self._mbox_sender is not None:
             path = header_text(self._mbox_sender)
         return path.strip("<> ").lower() if path is not None else None

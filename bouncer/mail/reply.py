@@ -30,7 +30,7 @@ class Reply:
 
     `code` and `status` are what stands in the words (never invented), `text` the words themselves,
     unfolded onto one line, `host` the server that said them and `command` what it refused, where
-    the report names them.
+    the report names them. `context` is what they stand in, where they are the reason it labels.
     """
 
     text: str
@@ -38,6 +38,7 @@ class Reply:
     status: str | None = None
     host: str | None = None
     command: Command | None = None
+    context: str = ""
 
 
 _STATUS = r"[245]\.\d{1,3}\.\d{1,3}(?![\d]|\.\d)"

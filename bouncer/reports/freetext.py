@@ -37,6 +37,7 @@ from bouncer.reports.phrases import (
     OTHERS_MAIL,
     PASSED_ON,
     STILL_TRYING,
+    YOUR_MAIL,
 )
 from bouncer.reports.prose import MAX_RECIPIENTS, Position, Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
@@ -54,6 +55,9 @@ _REPORT = b"report-type=delivery-status"
 _QUOTED_AUTHOR = re.compile(r"(?mi)^[ \t>]{0,8}from[ \t]{0,4}:(.*)$")
 # A line that says whose words are quoted below it.
 _ABOVE_QUOTED = re.compile(r"(?m)^([^\n>][^\n]{0,300})\n(?:[ \t]*\n)?>")
+
+
+_OF_MODERATOR = "has been rejected by the list moderator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ DIALECTS = (
     ),
     Dialect(
         name="Mailman: a list whose moderator refused a post, named by who writes",
-        mark="has been rejected by the list moderator",
+        mark=_OF_MODERATOR,
         address=re.compile(r"([^\s<>@]{1,128})-(?:bounces|owner)(@[^\s<>]{1,255})"),
         in_author=True,
     ),
@@ -110,7 +114,12 @@ def read(message: Message) -> Report | None:
         before = _behind_mark(after)
     signs.read_words(before)
     prose = Prose(before)
-    if not (failed or signs.tell_failure() or _has_form_of_report(message, prose, signs)):
+    returns_mail = bool(failed or after.strip() or message.returned())
+    if not (
+        failed
+        or signs.tell_failure()
+        or _has_form_of_report(message, prose, signs, returns_mail=returns_mail)
+    ):
         return _wrapped(message, signs)
     kind = signs.kind()
     recipients = failed or _recipients(message, prose, signs)
@@ -118,11 +127,11 @@ def read(message: Message) -> Report | None:
     found_by = Format.FREE_TEXT
     if not recipients and (wrapped := _wrapped(message, signs)):
         return wrapped
-    recipients = recipients or _in_subject(message, signs)
+    if not recipients and not header.addressees:
+        recipients = _in_subject(message, signs)
     if not recipients:
         recipients, kind, found_by = _last_resorts(message, prose, header.addressees, kind)
     reported = tuple(_recipient(address, recipients, prose, kind, signs) for address in recipients)
-    returns_mail = bool(failed or after.strip() or message.returned())
     if not reported or not (returns_mail or _is_for_sender(message, reported, signs)):
         return None
     return Report(
@@ -137,7 +146,8 @@ def read(message: Message) -> Report | None:
 def guess(message: Message) -> Report | None:
     """What nobody's words say of a program's mail: that it names an address that is not its own.
 
-    A report only where a rule knows a reason in what it says of that address.
+    It tells its reader of their mail, and says something of that address right behind it. A report
+    only where a rule knows that for a reason of mailboxes.
     """
     signs = _Signs(message)
     if not (message.has_null_sender or signs.daemon) or signs.answers or message.is_of_list:
@@ -148,6 +158,8 @@ def guess(message: Message) -> Report | None:
     signs.read_words(before)
     if signs.is_notice or signs.is_of_other or NEW_ADDRESSES.are_in(signs.words):
         return None
+    if not (signs.subject_failed or signs.words_fail or YOUR_MAIL.are_in(signs.words)):
+        return None
     prose = Prose(before)
     recipients = prose.recipients(_keys_in(message, *_ADDRESSEES, "from", "return-path"))
     told = _keys_in(message, *_ADDRESSEES)
@@ -157,7 +169,7 @@ def guess(message: Message) -> Report | None:
     return Report(
         format=Format.FREE_TEXT,
         recipients=tuple(
-            replace(_recipient(address, recipients, prose, kind, signs), around="")
+            ReportedRecipient(kind, address, reply=prose.said_behind(address))
             for address in recipients
         ),
         message_id=header.message_id,
@@ -236,7 +248,7 @@ class _Signs:
         author = (message.header("from") or "").strip().lower()
         sender = message.reverse_path
         self.null_sender = message.has_null_sender
-        if sender and "@" in sender and f"<{sender}>" in author:
+        if sender and "@" in sender and f"<{sender}>" in author and not MACHINES.are_in(sender):
             author = sender  # people may call themselves what they like
         self.daemon = DAEMONS.are_in(author) if author else bool(self.subject)
         self.machine = self.daemon or MACHINES.are_in(author)
@@ -258,7 +270,9 @@ class _Signs:
             if self._asks_for_proof() if self.null_sender else self._asks():
                 return False
             # List mail about bounces is no bounce; one that a gateway gave such headers may be.
-            if self._message.is_of_list and not _says_failure(self.words[:_FIRST_WORDS]):
+            if self._message.is_of_list and not (
+                _says_failure(self.words[:_FIRST_WORDS]) or _OF_MODERATOR in self.words
+            ):
                 return False
         if self.words_fail:
             return self.daemon or self.subject_failed or self.null_sender
@@ -386,7 +400,9 @@ def _by_dialect(dialect: Dialect, message: Message, text: str) -> list[str]:
     return [f"{name}@{domain}" for name in dict.fromkeys(found)] if domain else []
 
 
-def _has_form_of_report(message: Message, prose: Prose, signs: _Signs) -> bool:
+def _has_form_of_report(
+    message: Message, prose: Prose, signs: _Signs, *, returns_mail: bool
+) -> bool:
     """Whether it is one in a language that nobody here reads: who wrote it, and how it stands."""
     if not (signs.daemon and signs.null_sender) or signs.answers or message.is_of_list:
         return False
@@ -395,7 +411,7 @@ def _has_form_of_report(message: Message, prose: Prose, signs: _Signs) -> bool:
     if signs.is_of_other or told.issuperset(map(address_key, recipients)):
         return False
     if prose.best is Position.LEADING:
-        return True
+        return bool(recipients) and (returns_mail or prose.said_behind(recipients[0]) is not None)
     return prose.best >= Position.ANNOUNCED and _quotes_reply(prose, recipients)
 
 

@@ -271,6 +271,11 @@ FAILED_PAIRS = frozenset(
     postfach von
     recipient was
     address was
+    adressé à
+    adressée à
+    envoyé à
+    envoyée à
+    destiné à
 """)
 )
 FAILED_ENDINGS = (
@@ -369,10 +374,6 @@ OTHERS_WORDS = SENDERS_WORDS | frozenset(
 )
 # What stands before the address that somebody has now.
 NEW_ADDRESSES = Phrases("""
-    new address
-    new e-mail
-    new email
-    new mail address
     has moved to
     has changed to
     changed his address to
@@ -380,33 +381,15 @@ NEW_ADDRESSES = Phrases("""
     now reachable at
     can now be reached
     be reached at
-    should be sent to
-    please use
-    instead use
-    use instead
-    please send to
-    please write to
     neue adresse
-    neue e-mail
     neuen adresse
     neue mailadresse
-    ab sofort
     nouvelle adresse
-    nouveau courriel
-    désormais
     nueva dirección
-    nuevo correo
-    nuovo indirizzo
-    nuova e-mail
-    nuova email
     novo endereço
-    novo e-mail
-    novo email
     nieuwe adres
     nieuw adres
-    nieuwe e-mail
     nowy adres
-    nový e-mail
     nová adresa
     ny adress
     ny adresse
@@ -422,15 +405,6 @@ NEW_ADDRESSES = Phrases("""
     新信箱
     새 주소
     새로운 주소
-    verwenden sie
-    nutzen sie
-    veuillez utiliser
-    veuillez écrire
-    utilice la
-    por favor utilice
-    utilize o
-    utilizzare l
-    gebruik het
     gebruik voortaan
     prosimy o używanie
     proszę pisać
@@ -438,9 +412,6 @@ NEW_ADDRESSES = Phrases("""
     пишите на
     下記アドレス
     the right address is
-    correct address is
-    right address:
-    correct address:
     richtige adresse
     korrekte adresse
     bonne adresse
@@ -452,6 +423,23 @@ NEW_ADDRESSES = Phrases("""
     правильный адрес
     正しいアドレス
     正确的地址
+    new address is
+    new address:
+    new e-mail address is
+    new e-mail address:
+    new email address is
+    new email address:
+    his new address
+    her new address
+    neue e-mail-adresse
+    neue mail-adresse
+    nuovo indirizzo
+    künftig:
+    verwenden sie künftig
+    nutzen sie künftig
+    in future use
+    nueva dirección es
+    nouvelle adresse est
 """)
 OTHERS_ENDINGS = (
     "发件人",
@@ -489,11 +477,22 @@ OTHERS_PAIRS = frozenset(
     administrator at
     sich an
     respond to
+    écrire à
+    d'écrire à
+    désormais à
 """)
 )
 
 # What may follow the address and gives no reason.
 NO_REASONS = phrases("""
+    bitte
+    veuillez
+    por favor
+    per favore
+    proszę
+    alstublieft
+    пожалуйста
+    lütfen
     the body of
     the text of
     the message headers
@@ -535,6 +534,7 @@ NO_REASONS = phrases("""
     betreff:
     objet :
     oggetto:
+    original text
 """)
 
 # What stands before the reason, at the head of a line.
@@ -598,7 +598,6 @@ REASON_LABELS = frozenset(
     příčina
     chyba
     dôvod
-    ok
     indok
     hiba
     motivul
@@ -653,7 +652,6 @@ REASON_LABELS = frozenset(
     실패 원인
     반송 사유
     anledning
-    meddelande
 """)
 )
 
@@ -670,9 +668,6 @@ SUPPOSING_WORDS = frozenset(
     if
     may
     might
-    could
-    can
-    or
     either
     perhaps
     maybe
@@ -685,7 +680,6 @@ SUPPOSING_WORDS = frozenset(
     ensure
     try
     example
-    e.g.
     such
     would
     should
@@ -693,19 +687,15 @@ SUPPOSING_WORDS = frozenset(
     unless
     falls
     wenn
-    oder
     bitte
     prüfen
     könnte
     könnten
-    kann
-    können
     eventuell
     vielleicht
     peut
     pourrait
     si
-    ou
     veuillez
     vérifiez
     vérifier
@@ -721,19 +711,32 @@ SUPPOSING_WORDS = frozenset(
     potrebbe
     oppure
     controllare
-    kan
-    kunnen
     misschien
     controleer
     może
-    lub
     sprawdź
     если
-    или
     может
     могут
     проверьте
     пожалуйста
+    when
+    whenever
+    most
+    commonly
+    generally
+    normally
+    normalerweise
+    normalement
+    normalmente
+    solitamente
+    обычно
+    reasons
+    causes
+    gründe
+    raisons
+    causas
+    legend
 """)
 )
 SUPPOSING = Phrases("""
@@ -761,4 +764,9 @@ SUPPOSING = Phrases("""
     수 있습니다
     확인하
     또는
+    could have
+    can be
+    could be
+    common reason
+    possible cause
 """)

@@ -62,12 +62,7 @@ DAEMONS = Phrases("""
     mail gateway
     mail-gateway
     secure gateway
-    mail security
     mailessentials
-    mail filter
-    e-mail filter
-    email filter
-    spam filter
     spamfilter
     mail robot
     posta sistemi
@@ -75,7 +70,6 @@ DAEMONS = Phrases("""
     serwer poczty
     servidor de correo
     servidor de e-mail
-    mail router
 """)
 
 # Authors that are no persons, and write of other things too.
@@ -113,7 +107,6 @@ NOTICES = (
     "aviso: caixas postais",
 )
 
-# What tells of parcels, programs and tickets, whose deliveries fail too.
 # The same, anywhere in a subject that tells of no failure.
 NOTICE_SUBJECTS = Phrases("""
     maintenance
@@ -206,6 +199,7 @@ OTHERS_MAIL = Phrases("""
     发给您的邮件
 """)
 
+# What tells of parcels, programs and tickets, whose deliveries fail too.
 OTHER_DELIVERIES = Phrases("""
     your reply above this line
     reply to this email directly
@@ -683,6 +677,50 @@ FAILURES = Phrases("""
     nisu isporuč
     ni bila dostavljena
     nepristatyt
+    was automatically rejected
+    automatisch abgelehnt
+    rejeté automatiquement
+    message not delivered
+    mail not delivered
+""")
+
+# That it tells its reader of a mail that they sent.
+YOUR_MAIL = Phrases("""
+    your message
+    your mail
+    your e-mail
+    your email
+    you sent
+    you tried to
+    you have sent
+    ihre nachricht
+    ihre e-mail
+    ihre mail
+    votre message
+    votre courriel
+    votre e-mail
+    su mensaje
+    su correo
+    il tuo messaggio
+    suo messaggio
+    sua mensagem
+    seu e-mail
+    uw bericht
+    twoja wiadomość
+    państwa wiadomość
+    ditt meddelande
+    din melding
+    din besked
+    viestisi
+    ваше письмо
+    ваше сообщение
+    お送りいただいた
+    送信されたメール
+    您的邮件
+    您发送的
+    您寄給
+    보내신 메일
+    귀하의 메일
 """)
 
 # With one of these, `deliver` says the same however the sentence is built.
@@ -789,12 +827,12 @@ STILL_TRYING = Phrases("""
     noch nicht zugestellt
     weitere zustellversuche
     verzögerung:
-    still trying
     versuchen die zustellung
     versuchen es weiter
     weiterhin versuch
     weiter versuch
-    verzögerung
+    verzögerung bei
+    verzögerung der
     continuaremos tentando
     continuaremos a tentar
     apenas um aviso
@@ -805,30 +843,23 @@ STILL_TRYING = Phrases("""
     aún no se ha entregado
     demorad
     simple avertissement
-    nouvelles tentatives
     continuerons
     différé
     remise est retardée
     continueremo
     in ritardo
-    ulteriori tentativi
     ritardata
     blijven proberen
     vertraagd
-    vertraging
-    nieuwe poging
-    kolejne próby
     będziemy próbować
     ponawiać
     zpožděn
     další pokus
-    задерж
     отложен
     повторные попытки
     продолжим попытки
     пока не доставлен
     ещё не доставлен
-    затрим
     försenad
     fördröj
     fortsätter att försöka
@@ -848,15 +879,12 @@ STILL_TRYING = Phrases("""
     καθυστ
     întârzi
     再送します
-    再試行
     延遲
     将继续尝试
     將繼續嘗試
     继续投递
     继续尝试
     지연
-    재시도
-    다시 시도
     ล่าช้า
     chậm trễ
     tertunda
@@ -866,6 +894,21 @@ STILL_TRYING = Phrases("""
     tentativi proseguiranno
     继续尝试
     延迟投递
+    still trying to deliver
+    notification: still trying
+    nouvelles tentatives seront
+    nouvelles tentatives auront
+    ulteriori tentativi verranno
+    ulteriori tentativi saranno
+    nieuwe poging wordt
+    kolejne próby zostaną
+    задержано
+    задерживается
+    再試行します
+    再試行を
+    재시도합니다
+    다시 시도합니다
+    다시 시도할
 """)
 
 # That nobody tries any more, whatever else is said of delays.
@@ -885,24 +928,21 @@ GIVEN_UP = Phrases("""
     undeliverable
     is being returned
     message is too old
-    endgültig
-    aufgegeben
-    définitivement
-    abandonné
-    définitif
-    definitivamente
-    definitivo
-    opgegeven
-    definitief
-    ostatecznie
-    окончательн
     попытки прекращены
-    остаточно
-    中止
-    放弃
-    放棄
-    断念
-    포기
+    endgültig nicht zugestellt
+    endgültig fehlgeschlagen
+    zustellung wurde aufgegeben
+    a été abandonné
+    échec définitif
+    fallo definitivo
+    erro definitivo
+    errore definitivo
+    definitieve fout
+    配信を断念しました
+    配信を中止しました
+    送信を中止しました
+    已放弃投递
+    전송을 포기했
 """)
 
 # That it has arrived: how a subject begins, and words of a report that somebody asked for.
@@ -1179,7 +1219,6 @@ FAILED_SUBJECTS = Phrases("""
     zablokowan
     anomalia messaggio
     message blocked
-    not delivered
     rechazad
     bloquead
     límite de envío
@@ -1210,7 +1249,6 @@ FAILED_SUBJECTS = Phrases("""
     e-mail bounced
     message bounced
     mail bounced
-    niet afgeleverd
     nicht weitergeleitet
     weiterleitung fehlgeschlagen
     can't deliver
@@ -1224,14 +1262,8 @@ FAILED_SUBJECTS = Phrases("""
     ส่งไม่สำเร็จ
     ส่งไม่ถึง
     entrega atrasada
-    was refused
     message dropped
     messages dropped
-    not sent
-    mail blocked
-    message blocked
-    e-mail blocked
-    email blocked
     prohibited content
     delivery refused
     forwarding failed
@@ -1265,6 +1297,8 @@ FAILED_SUBJECTS = Phrases("""
     mailbox over limit
     attachment blocking
     forbidden attachment
+    mail blocked by
+    your posting to
 """)
 
 # Subjects of auto-replies: those only a program writes, and those that take a second sign.

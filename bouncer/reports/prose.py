@@ -72,6 +72,9 @@ _LABELLED = re.compile(
     r"[ \t<\"'\[(]{0,16}"
 )
 _MAX_AND = 64
+_SENTENCE_END = re.compile(r"[.!?][)\"']?\s|。")
+_MAX_SAID = 600
+_BEHIND = " \t>\"')]:;,."
 _NEAR = 100  # characters before an address in which words tell what it is
 _AND = re.compile(
     r"[>\"')]{0,2}[ \t]{0,8}\n?[ \t]{0,8}(?:[,;、]|and\b|&)[ \t]{0,8}\n?[ \t]{0,8}"
@@ -96,7 +99,7 @@ _NEXT_REPLY = re.compile(
     r"\n[ >\t]{0,8}(?:[245]\d\d[ -]|>>>|<<<|(?:\.\.\. )?while talking to)", re.IGNORECASE
 )
 _ALONE = re.compile(
-    r"[>\"')\]」』】）》〉”’» \t]{0,8}(?:$|\n|[:;,.(\[<|=：；，。、（–—-]|mailto"
+    r"[>\"')\]」』】）》〉”’» \t]{0,32}(?:$|\n|[:;,.(\[<|=：；，。、（–—-]|mailto"
     r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d|(?<=[ \t])[245]\d\d[ -]"
     r"|(?<=[ \t]{3})[^\W\d_])",
     re.IGNORECASE,
@@ -116,6 +119,7 @@ _LABEL_AHEAD = re.compile(
 _FILL = " \t.:：="
 # Without these there is neither a reply code nor an enhanced status.
 _DIGITS = re.compile(r"[2456](?:\d\d|\.\d)")
+_BEFORE_BLANK = re.compile(r"[>\"')\]:;,. \t]{0,8}\n[ \t]*(?:\n|\Z)")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _ENCLOSING = " \t\n<\"'([:=,;：「『【（《〈“‘«"
 _AROUND_WORDS = ".,;:!?\"'<>[]*-="
@@ -290,10 +294,19 @@ class Prose:
             if best is Position.SOMEWHERE:
                 others = [(m, p) for m, p in others if not _is_helper(m)] or others
             chosen = [m.address for m, p in others if p == best and best] or chosen
+            if best is Position.ANNOUNCED and not all(
+                _is_helper(m) for m, p in others if p == best
+            ):
+                chosen = [m.address for m, p in others if p == best and not self._is_asked(m)]
             announced = [m.address for m, p in others if p is Position.ANNOUNCED]
             if best is Position.OF_REPLY and set(chosen) < set(announced):
                 chosen = announced  # some were refused by name, the others are announced as they
         return self._without_signers(self._without_new(unique(chosen)[:MAX_RECIPIENTS]))
+
+    def _is_asked(self, mention: Mention) -> bool:
+        """Whether it is there to be asked: a helper of whom nothing is said."""
+        behind = self.text[mention.end : mention.end + _NEAR].partition("\n\n")[0]
+        return _is_helper(mention) and not _says_failure(behind)
 
     def _is_labelled(self, address: str) -> bool:
         """Whether it stands behind a label of its own: `Recipient: user@example.org`."""
@@ -301,27 +314,45 @@ class Prose:
         return any(_LABELLED.fullmatch(self.text, m.line, m.start) for m in mentions)
 
     def _without_signers(self, chosen: list[str]) -> list[str]:
-        """Those that do not stand behind all others, with nothing said of them, to be asked."""
+        """Those that do not stand behind all others only to be asked.
+
+        Of whom something is said, or who stands as the one before does, is a recipient.
+        """
         while len(chosen) > 1:
             local = chosen[-1].partition("@")[0].lower()
-            last = self.mentions[self._where(address_key(chosen[-1]))[-1]]
-            is_signer = local in _SIGNERS or local.endswith(_SIGNERS_ENDINGS)
-            if not is_signer or _says_failure(self.text[last.end : last.end + MAX_REGION]):
+            if local not in _SIGNERS and not local.endswith(_SIGNERS_ENDINGS):
+                break
+            before, last = (self._last_mention(address) for address in chosen[-2:])
+            stands_as_before = (
+                not self.text[before.end : last.start].strip(_BULLETS + "\n>,;:")
+                or self.text.startswith(">:", last.end)
+                or self._is_labelled(chosen[-1])
+            )
+            if stands_as_before or _says_failure(self.text[last.end : last.end + MAX_REGION]):
                 break
             chosen = chosen[:-1]
         return chosen
+
+    def _last_mention(self, address: str) -> Mention:
+        return self.mentions[max(self._where(address_key(address)))]
 
     def _without_new(self, chosen: list[str]) -> list[str]:
         """Those that are not given as somebody's new address."""
         if not chosen or not NEW_ADDRESSES.are_in(self.text.lower()):
             return chosen
-        new, end = set(), 0
-        for mention in self.mentions:
-            before = self.text[max(end, mention.start - _NEAR) : mention.start].lower()
-            if NEW_ADDRESSES.are_in(" ".join(before.split())):
-                new.add(mention.address)
+        new, failed, end = set(), set(), 0
+        for mention, position in zip(self.mentions, self.positions, strict=True):
+            key = address_key(mention.address)
+            before = self.text[max(end, mention.start - _NEAR) : mention.start]
+            sentence = _SENTENCE_END.split(before)[-1].lower()
+            if NEW_ADDRESSES.are_in(" ".join(sentence.split())):
+                new.add(key)
+            elif position >= Position.ANNOUNCED:
+                failed.add(key)
+            if _says_failure(self.text[mention.end : mention.end + _NEAR]):
+                failed.add(key)
             end = mention.end
-        return [address for address in chosen if address not in new]
+        return [a for a in chosen if (key := address_key(a)) not in new or key in failed]
 
     def reply_about(self, address: str, among: list[str]) -> Reply | None:
         """The words about a recipient; those of the whole text where it is the only one."""
@@ -330,6 +361,11 @@ class Prose:
         if reply is None or before is None or before in reply.text:
             return reply
         return replace(reply, text=f"{before} {reply.text}")
+
+    def said_behind(self, address: str) -> Reply | None:
+        """The words right behind an address, and nothing else of the text."""
+        mention = self.mentions[self._where(address_key(address))[0]]
+        return reply_from(self.text[mention.end : mention.end + _MAX_SAID].lstrip(_BEHIND))
 
     def expanded_from(self, address: str) -> str | None:
         """The address that was written to, where a list or an alias led to this one."""
@@ -360,9 +396,8 @@ class Prose:
                     command = command_in(self.text[mention.line : mention.start])
                     return replace(reply, command=command) if command else reply
                 return reply
-            if reason := _reason_in(region) or self._reason_for_all(reply, others):
-                reply = reply_from(reason)
-            elif reply is not None and not others:
+            reply = self._labelled(reply, region, mention if others else None)
+            if reply is not None and not others and not reply.context:
                 reply = self._with_subject(reply, mention, region)
             first = first or reply
             if not others:
@@ -379,18 +414,25 @@ class Prose:
                 return whole
         return first
 
-    def _reason_for_all(self, own: Reply | None, others: set[str]) -> str:
-        """The labelled reason of a text about one address; of several, what stands before them.
+    def _labelled(self, own: Reply | None, region: str, of_several: Mention | None) -> Reply | None:
+        """The reason behind a label, in what is said of an address; else what is said.
 
-        That is said of those of whom nothing else is.
+        Where nothing is: the labelled reason of a text about one address, or before all of several.
         """
-        if not others:
-            return _reason_in(self.text[:MAX_REGION])
-        if own is not None and not _says_nothing(own.text):
-            return ""
+        own_words = _BLANK_LINE.split(region, maxsplit=1)[0] if of_several else region
+        found = reply_from(_reason_in(own_words or region))
+        if found is not None and (own is None or own.status in (None, found.status)):
+            return replace(found, context=own.text) if own is not None else found
+        if own is not None and not (
+            _says_nothing(own.text)
+            if of_several is None
+            else _BEFORE_BLANK.match(self.text, of_several.end)
+        ):
+            return own
         if self._reason is None:
-            self._reason = _reason_in(self.text[: self.mentions[0].start][:MAX_REGION])
-        return self._reason
+            end = self.mentions[0].start if of_several else None
+            self._reason = _reason_in(self.text[:end][:MAX_REGION])
+        return reply_from(self._reason) or own
 
     def _others(self, among: list[str], own: str) -> set[str]:
         if len(among) < 2:
@@ -435,7 +477,7 @@ class Prose:
             start = self._session_start(index, others)
             if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
                 stop = following.start()
-        return start, self.text[start : min(stop, start + MAX_REGION)].lstrip(" \t>\"')]:;,.")
+        return start, self.text[start : min(stop, start + MAX_REGION)].lstrip(_BEHIND)
 
     @property
     def _replies_lead(self) -> bool:

@@ -120,10 +120,14 @@ def test_a_new_address_is_no_recipient(given: str) -> None:
     ["Reason: ", "Grund   : ", "Reason ....... ", "Raison      ", "理由：", "* Error:\n   "],
 )
 def test_the_reason_stands_behind_its_label(label: str) -> None:
-    text = f"Sorry.\n\n{label}The mailbox is full.\n\nTo: kat@example.org\nSee below.\n"
-    reply = Prose(text).reply_about("kat@example.org", ["kat@example.org"])
-    assert reply is not None
-    assert reply.text == "The mailbox is full."
+    reason = f"{label}The mailbox is full."
+    for text in (
+        f"Sorry.\n\n{reason}\n\nTo: kat@example.org\nPlease write again.\n",
+        f"To: kat@example.org\nSubject: Offers\n{reason}\n\nYour friendly server\n",
+    ):
+        reply = Prose(text).reply_about("kat@example.org", ["kat@example.org"])
+        assert reply is not None
+        assert reply.text == "The mailbox is full."
 
 
 def test_a_reason_before_several_is_said_of_those_of_whom_nothing_else_is() -> None:
