@@ -909,6 +909,13 @@ STILL_TRYING = Phrases("""
     재시도합니다
     다시 시도합니다
     다시 시도할
+    seguiremos intentándolo
+    retraso en la entrega
+    todavía no ha podido
+    we will retry
+    (will retry)
+    will retry until
+    to deliver your message yet
 """)
 
 # That nobody tries any more, whatever else is said of delays.
