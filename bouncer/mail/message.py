@@ -174,13 +174,23 @@ class Message:
     `sender` is the reverse-path of the envelope it came in, where that is known; "" the null one.
     """
 
-    __slots__ = ("_headers", "_mbox_sender", "_sender", "defects", "octets", "parts", "root")
+    __slots__ = (
+        "_headers",
+        "_mbox_sender",
+        "_null",
+        "_sender",
+        "defects",
+        "octets",
+        "parts",
+        "root",
+    )
 
     def __init__(self, octets: bytes, sender: str | None = None) -> None:
         self.octets = unfolded_lines(octets)
         self.defects: list[str] = []
         self._headers: dict[str, str | None] = {}
         self._sender = sender
+        self._null: bool | None = None
         start, self._mbox_sender = _after_mbox_line(self.octets)
         self.root = self._part_at(start, len(self.octets), in_multipart=False)
         self.parts: list[Part] = []
@@ -215,7 +225,9 @@ class Message:
     @property
     def has_null_sender(self) -> bool:
         """Whether it has the null reverse-path, as what programs answer has (RFC 5321, 4.5.5)."""
-        return self.reverse_path in ("", "mailer-daemon")
+        if self._null is None:
+            self._null = self.reverse_path in ("", "mailer-daemon")
+        return self._null
 
     @property
     def is_of_list(self) -> bool:

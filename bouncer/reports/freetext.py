@@ -260,7 +260,7 @@ class _Signs:
 
     def tell_failure(self) -> bool:
         """Two of three: a daemon wrote it, the subject says so, the words say so."""
-        if OTHERS_MAIL.are_in(self.words) or OTHERS_MAIL.are_in(self.subject):
+        if OTHERS_MAIL.are_in(f"{self.subject}\n{self.words}"):
             return False
         if not self.daemon:
             if AUTOMATIC_SUBJECTS.are_in(self.subject) or AWAY_SUBJECTS.are_in(self.subject):
@@ -329,6 +329,8 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
             return _by_dialect(dialect, message, text)
     if prose.best is Position.LEADING and (signs.daemon or signs.null_sender):
         found = [_list_of(address, signs) for address in prose.recipients()]
+        if len(found) < 2:
+            return found
         told = _keys_in(message, *_ADDRESSEES)
         return [address for address in found if address_key(address) not in told] or found
     ours = _keys_in(message, *_ADDRESSEES, "from", "return-path")

@@ -6,6 +6,7 @@ after the first sign of the returned mail is never looked at.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
@@ -73,6 +74,7 @@ _LABELLED = re.compile(
 )
 _MAX_AND = 64
 _SENTENCE_END = re.compile(r"[.!?][)\"']?\s|。")
+_FEW = 8
 _MAX_SAID = 600
 _BEHIND = " \t>\"')]:;,."
 _NEAR = 100  # characters before an address in which words tell what it is
@@ -338,21 +340,32 @@ class Prose:
 
     def _without_new(self, chosen: list[str]) -> list[str]:
         """Those that are not given as somebody's new address."""
-        if not chosen or not NEW_ADDRESSES.are_in(self.text.lower()):
-            return chosen
-        new, failed, end = set(), set(), 0
-        for mention, position in zip(self.mentions, self.positions, strict=True):
-            key = address_key(mention.address)
-            before = self.text[max(end, mention.start - _NEAR) : mention.start]
-            sentence = _SENTENCE_END.split(before)[-1].lower()
-            if NEW_ADDRESSES.are_in(" ".join(sentence.split())):
-                new.add(key)
-            elif position >= Position.ANNOUNCED:
-                failed.add(key)
-            if _says_failure(self.text[mention.end : mention.end + _NEAR]):
-                failed.add(key)
+        new = {key for m in self._given_as_new() if (key := address_key(m.address))}
+        return [a for a in chosen if (key := address_key(a)) not in new or self._has_failed(key)]
+
+    def _given_as_new(self) -> Iterator[Mention]:
+        """The mentions that the words before them, in one sentence, call somebody's new address."""
+        if len(self.mentions) > _FEW and not NEW_ADDRESSES.are_in(self.text.lower()):
+            return
+        end = 0
+        for mention in self.mentions:
+            before = self.text[max(end, mention.start - _NEAR) : mention.start].lower()
+            if NEW_ADDRESSES.are_in(" ".join(_SENTENCE_END.split(before)[-1].split())):
+                yield mention
             end = mention.end
-        return [a for a in chosen if (key := address_key(a)) not in new or key in failed]
+
+    def _has_failed(self, key: str) -> bool:
+        """Whether a failure is said of the address, or it stands where the failed one does.
+
+        That a sentence calls it new does not count where the same text says more of it.
+        """
+        new = set(self._given_as_new())
+        mentions = [(self.mentions[n], self.positions[n]) for n in self._where(key)]
+        return any(
+            (position >= Position.ANNOUNCED and mention not in new)
+            or _says_failure(self.text[mention.end : mention.end + _NEAR])
+            for mention, position in mentions
+        )
 
     def reply_about(self, address: str, among: list[str]) -> Reply | None:
         """The words about a recipient; those of the whole text where it is the only one."""
@@ -420,7 +433,8 @@ class Prose:
         Where nothing is: the labelled reason of a text about one address, or before all of several.
         """
         own_words = _BLANK_LINE.split(region, maxsplit=1)[0] if of_several else region
-        found = reply_from(_reason_in(own_words or region))
+        reason = _reason_in(own_words or region)
+        found = reply_from(reason) if reason else None
         if found is not None and (own is None or own.status in (None, found.status)):
             return replace(found, context=own.text) if own is not None else found
         if own is not None and not (
@@ -432,7 +446,7 @@ class Prose:
         if self._reason is None:
             end = self.mentions[0].start if of_several else None
             self._reason = _reason_in(self.text[:end][:MAX_REGION])
-        return reply_from(self._reason) or own
+        return (reply_from(self._reason) if self._reason else None) or own
 
     def _others(self, among: list[str], own: str) -> set[str]:
         if len(among) < 2:
