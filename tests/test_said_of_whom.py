@@ -237,3 +237,90 @@ def test_whoever_forwards_mail_is_not_its_sender() -> None:
     forwarded = replace(ARRIVAL, sender="SRS0=x=y=b.example=@forward.example")
     (event,) = read_arrival(mail, forwarded, {}, RULES).events
     assert event.recipient == "kat@b.example"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "Please use:",
+        "Please use the following address instead:",
+        "Bitte verwenden Sie:",
+        "Veuillez utiliser :",
+        "Por favor utilice:",
+        "Ab sofort:",
+    ],
+)
+def test_whom_to_write_to_instead_has_not_failed(use: str) -> None:
+    failed = "The recipient bob@x.example is unknown here: user unknown."
+    (event,) = events_of(f"The mail could not be delivered. {failed}\n\n{use}\n\n  ann@x.example")
+    assert (event.recipient, event.class_) == ("bob@x.example", BounceClass.HARD)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["Password reset", "Wartung der Anlage", "Voicemail from 123", "Your maintenance newsletter"],
+)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<user@x.example>: host mx said: 550 5.1.1 User unknown (in reply to RCPT TO command)",
+        "This message to you has been written by a program.\n\n<user@x.example>: 550 no such user",
+        (
+            "Your message\n  Subject: A mail to you was blocked\nhas failed.\n\n<user@x.example>:\n"
+            "User unknown\n\n--- original message ---\nFrom: news@shop.example\n"
+        ),
+    ],
+)
+def test_a_notice_does_not_quote_a_server_or_return_mail(subject: str, said: str) -> None:
+    (event,) = events_of(f"It could not be delivered.\n\n{said}", subject=subject)
+    assert (event.recipient, event.class_) == ("user@x.example", BounceClass.HARD)
+
+
+@pytest.mark.parametrize(
+    ("body", "class_"),
+    [
+        ("user@x.example: no such user\nError: Message rejected", BounceClass.HARD),
+        ("user@x.example\nUser unknown\n\nReason: delivery time expired", BounceClass.HARD),
+        (
+            (
+                "user@x.example\n  message too large\n\nExplanation:\nThe user does not exist or"
+                " the mailbox cannot take this size."
+            ),
+            BounceClass.SOFT,
+        ),
+        ("<user@x.example>: mailbox is full\n\nLegend:\nCause: user unknown", BounceClass.SOFT),
+    ],
+)
+def test_own_words_about_the_mailbox_count_more_than_a_label(
+    body: str, class_: BounceClass
+) -> None:
+    (event,) = events_of(f"Delivery failed:\n\n{body}")
+    assert event.class_ is class_
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        (
+            "Reason: the user does not exist\nRecipient: a@x.example\n\nReason: mailbox full\n"
+            "Recipient: b@x.example"
+        ),
+        "Reason: user unknown\n\n a@x.example\n\nReason: mailbox full\n\n b@x.example",
+        "Error: User unknown\n\na@x.example\n\nThese are delayed:\n\nb@x.example",
+    ],
+)
+def test_a_reason_is_not_said_of_those_behind_another(body: str) -> None:
+    last = events_of(f"Delivery failed.\n\n{body}")[-1]
+    assert (last.recipient, last.class_) == ("b@x.example", BounceClass.SOFT)
+
+
+def test_each_of_two_is_told_though_one_is_the_reader() -> None:
+    told = "<me@shop.example>:\nmailbox full (#5.2.2)\n\n<bob@x.example>:\nno mailbox here (#5.1.1)"
+    events = events_of(told, to="me@shop.example")
+    assert [event.recipient for event in events] == ["me@shop.example", "bob@x.example"]
+
+
+def test_who_signs_with_a_telephone_is_no_recipient() -> None:
+    body = "Your mail to bob@x.example was not delivered: user unknown.\n\nAnn Lee\nann@isp.example"
+    (event,) = events_of(f"{body}     Tel. 0815")
+    assert (event.recipient, event.class_) == ("bob@x.example", BounceClass.HARD)

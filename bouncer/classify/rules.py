@@ -181,16 +181,37 @@ class Ruleset:
         provider = self._providers.of(report, recipient, said.words)
         if recipient.kind not in (Kind.BOUNCE, Kind.DELAY):
             return Verdict(_OF_KIND.get(recipient.kind), None, provider, None, None)
+        said, rule, sure = self._decided(provider, recipient, said)
+        verdict = self._verdict(recipient, provider, said, rule)
+        return verdict if sure and report.sure else verdict._replace(class_=BounceClass.SOFT)
+
+    def _decided(
+        self, provider: str, recipient: ReportedRecipient, said: Said
+    ) -> tuple[Said, Rule | None, bool]:
+        """What was held against the rules, the first that fits, and whether it is of the recipient.
+
+        Where the words are a labelled reason, those in which it stands go first when they are about
+        the mailbox, and last otherwise. Where no server is quoted and nothing fits, the rest of the
+        report is asked: it may say why, but not of whom.
+        """
+        reply = recipient.reply
+        context = said
+        if reply is not None and reply.context:
+            context = said._replace(words=words_in_context(recipient))
+            rule = self._first(provider, context)
+            if rule is not None and rule.category in _OF_MAILBOX:
+                return context, rule, True
         short = len(said.words) <= MAX_REMEMBERED_BYTES
         rule = self._remembered(provider, said) if short else self._first(provider, said)
         if rule is not None:
-            return self._verdict(recipient, provider, said, rule)
-        for wider, sure in _wider(recipient):
-            rule = self._first(provider, said._replace(words=wider))
-            if rule is not None:
-                verdict = self._verdict(recipient, provider, said, rule)
-                return verdict if sure else verdict._replace(class_=BounceClass.SOFT)
-        return self._verdict(recipient, provider, said, None)
+            return said, rule, True
+        if context is not said and (rule := self._first(provider, context)):
+            return context, rule, True
+        if recipient.around and (reply is None or (reply.code is None and reply.status is None)):
+            around = said._replace(words=words_around(recipient))
+            if rule := self._first(provider, around):
+                return around, rule, False
+        return said, None, True
 
     def knows_reasons(self, report: Report) -> bool:
         """Whether the words about each recipient say that its mailbox does not take the mail."""
@@ -211,13 +232,9 @@ class Ruleset:
         _, sign = self._providers.recognised(report, recipient, said.words)
         if recipient.kind not in (Kind.BOUNCE, Kind.DELAY):
             return Explanation(verdict, (), sign)
-        fitting = tuple(self.fitting(verdict.provider, said))
-        around = b""
-        for around, _ in () if fitting else _wider(recipient):
-            fitting = tuple(self.fitting(verdict.provider, said._replace(words=around)))
-            if fitting:
-                break
-        return Explanation(verdict, fitting, sign, around.decode("utf-8", "replace"))
+        asked, _, _ = self._decided(verdict.provider, recipient, said)
+        around = asked.words.decode("utf-8", "replace") if asked is not said else ""
+        return Explanation(verdict, tuple(self.fitting(verdict.provider, asked)), sign, around)
 
     def fitting(self, provider: str, said: Said) -> Iterator[Rule]:
         """Every rule that fits, in the order of trying."""
@@ -332,19 +349,6 @@ def _version(files: Iterable[Written]) -> str:
         digest.update(os.fsencode(f"{file.path.name}\0{len(file.octets)}\0"))
         digest.update(file.octets)
     return digest.hexdigest()[:12]
-
-
-def _wider(recipient: ReportedRecipient) -> Iterator[tuple[bytes, bool]]:
-    """What to ask where no rule fits the words, and whether it is said of the recipient for sure.
-
-    First the words in which the labelled reason stands; then, where no server is quoted, the rest
-    of the report: it may say why, but not of whom.
-    """
-    reply = recipient.reply
-    if reply is not None and reply.context:
-        yield words_in_context(recipient), True
-    if recipient.around and (reply is None or (reply.code is None and reply.status is None)):
-        yield words_around(recipient), False
 
 
 def said_of(recipient: ReportedRecipient) -> Said:

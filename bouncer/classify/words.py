@@ -7,15 +7,11 @@ in capitals, too.
 import re
 
 from bouncer.reports.landmarks import SUPPOSING, SUPPOSING_WORDS
+from bouncer.reports.prose import SUBJECT_LINES
 from bouncer.reports.report import ReportedRecipient
 
 MAX_WORDS_BYTES = 8192
 _AROUND_WORDS = ".,;:!?\"'()[]"
-# Words of the mail that failed, not of who reports it.
-_OF_THE_MAIL = re.compile(
-    r"(?mi)^[ \t>*|-]{0,16}(?:subject|betreff|objet|oggetto|asunto|assunto|temat|onderwerp|тема"
-    r"|件名|主题|主旨|제목)[ \t]{0,4}[:：].*$"
-)
 _BETWEEN_SENTENCES = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|\n\s*\n|\n(?=[ \t]*[-*•·])")
 
 
@@ -31,7 +27,7 @@ def words_in_context(recipient: ReportedRecipient) -> bytes:
 
 def words_around(recipient: ReportedRecipient) -> bytes:
     """What else the report says of it, without the sentences that only suppose or advise."""
-    told = _OF_THE_MAIL.sub("", recipient.around[:MAX_WORDS_BYTES])
+    told = SUBJECT_LINES.sub("", recipient.around[:MAX_WORDS_BYTES])
     sentences = _BETWEEN_SENTENCES.split(told)
     said = [sentence.split() for sentence in sentences if not _supposes(sentence.lower())]
     return _judged(" ".join(" ".join(words) for words in said), recipient)

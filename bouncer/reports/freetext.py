@@ -36,10 +36,17 @@ from bouncer.reports.phrases import (
     OTHER_DELIVERIES,
     OTHERS_MAIL,
     PASSED_ON,
+    SERVER_LOGS,
     STILL_TRYING,
     YOUR_MAIL,
 )
-from bouncer.reports.prose import MAX_RECIPIENTS, Position, Prose, split_returned
+from bouncer.reports.prose import (
+    MAX_RECIPIENTS,
+    SUBJECT_LINES,
+    Position,
+    Prose,
+    split_returned,
+)
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 from bouncer.reports.subjects import answers, is_ticket
 
@@ -57,6 +64,10 @@ _QUOTED_AUTHOR = re.compile(r"(?mi)^[ \t>]{0,8}from[ \t]{0,4}:(.*)$")
 _ABOVE_QUOTED = re.compile(r"(?m)^([^\n>][^\n]{0,300})\n(?:[ \t]*\n)?>")
 
 
+# A server's answer, by its code or its enhanced status.
+_QUOTED_REPLY = re.compile(
+    r"(?<![\d.,])(?:[45]\d\d[ -](?=[A-Za-z<\"'#(\d])|[245]\.\d{1,3}\.\d{1,3}(?![\d.]))"
+)
 _OF_MODERATOR = "has been rejected by the list moderator"
 
 
@@ -103,7 +114,7 @@ def read(message: Message) -> Report | None:
     """The report, where the mail is a bounce and says whose address it is about."""
     failed = _failed_recipients(message)
     signs = _Signs(message)
-    if signs.is_notice:
+    if signs.subject.startswith(NOTICES) and not failed:
         return None
     if not (failed or signs.daemon or signs.subject_failed or signs.null_sender):
         return _wrapped(message, signs)
@@ -115,6 +126,8 @@ def read(message: Message) -> Report | None:
     signs.read_words(before)
     prose = Prose(before)
     returns_mail = bool(failed or after.strip() or message.returned())
+    if signs.is_notice and not (returns_mail or signs.quotes_reply):
+        return None
     if not (
         failed
         or signs.tell_failure()
@@ -168,6 +181,7 @@ def guess(message: Message) -> Report | None:
     header, kind = returned_header(message, after), signs.kind()
     return Report(
         format=Format.FREE_TEXT,
+        sure=signs.subject_failed or signs.quotes_reply,
         recipients=tuple(
             ReportedRecipient(kind, address, reply=prose.said_behind(address))
             for address in recipients
@@ -232,6 +246,7 @@ class _Signs:
         "daemon",
         "machine",
         "null_sender",
+        "quotes_reply",
         "subject",
         "subject_failed",
         "words",
@@ -242,6 +257,7 @@ class _Signs:
         self._message = message
         self.words = ""
         self.words_fail = False
+        self.quotes_reply = False
         self.subject = (message.header("subject") or "").lower()
         self.answers = answers(self.subject)
         self.subject_failed = not self.answers and FAILED_SUBJECTS.are_in(self.subject)
@@ -255,12 +271,14 @@ class _Signs:
 
     def read_words(self, text: str) -> None:
         """Takes the head of the text, its lines joined."""
-        self.words = " ".join(text[:_HEAD].split()).lower()
+        told = SUBJECT_LINES.sub("", text[:_HEAD])
+        self.words = " ".join(told.split()).lower()
+        self.quotes_reply = _QUOTED_REPLY.search(told) is not None
         self.words_fail = _says_failure(self.words) or STILL_TRYING.are_in(self.words)
 
     def tell_failure(self) -> bool:
         """Two of three: a daemon wrote it, the subject says so, the words say so."""
-        if OTHERS_MAIL.are_in(f"{self.subject}\n{self.words}"):
+        if self.is_of_others_mail:
             return False
         if not self.daemon:
             if AUTOMATIC_SUBJECTS.are_in(self.subject) or AWAY_SUBJECTS.are_in(self.subject):
@@ -288,9 +306,17 @@ class _Signs:
     @property
     def is_of_other(self) -> bool:
         """Whether it tells of tickets, programs or parcels."""
-        return is_ticket(self.subject) or any(
-            each.are_in(self.words) for each in (OTHER_DELIVERIES, OTHERS_MAIL)
+        return (
+            is_ticket(self.subject) or OTHER_DELIVERIES.are_in(self.words) or self.is_of_others_mail
         )
+
+    @property
+    def is_of_others_mail(self) -> bool:
+        """Whether it tells those of a server or a mailbox what is not about mail of theirs."""
+        if SERVER_LOGS.are_in(self.words):
+            return True
+        subject = "" if self.subject_failed else self.subject
+        return not self.quotes_reply and OTHERS_MAIL.are_in(f"{subject}\n{self.words}")
 
     def kind(self) -> Kind:
         """What a report that tells of a failure, a delay or an arrival says it is."""
@@ -328,11 +354,7 @@ def _recipients(message: Message, prose: Prose, signs: _Signs) -> list[str]:
         if dialect.mark in text:
             return _by_dialect(dialect, message, text)
     if prose.best is Position.LEADING and (signs.daemon or signs.null_sender):
-        found = [_list_of(address, signs) for address in prose.recipients()]
-        if len(found) < 2:
-            return found
-        told = _keys_in(message, *_ADDRESSEES)
-        return [address for address in found if address_key(address) not in told] or found
+        return [_list_of(address, signs) for address in prose.recipients()]
     ours = _keys_in(message, *_ADDRESSEES, "from", "return-path")
     found = prose.recipients(ours)
     is_ours = not ours.isdisjoint(map(address_key, found))
@@ -413,7 +435,7 @@ def _has_form_of_report(
     if signs.is_of_other or told.issuperset(map(address_key, recipients)):
         return False
     if prose.best is Position.LEADING:
-        return bool(recipients) and (returns_mail or prose.said_behind(recipients[0]) is not None)
+        return returns_mail or any(map(prose.goes_on_behind, recipients))
     return prose.best >= Position.ANNOUNCED and _quotes_reply(prose, recipients)
 
 

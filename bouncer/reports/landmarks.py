@@ -441,6 +441,37 @@ NEW_ADDRESSES = Phrases("""
     nueva dirección es
     nouvelle adresse est
 """)
+# What stands right before it, and before others elsewhere.
+USE_INSTEAD = phrases("""
+    please use
+    please use instead
+    please use the following address
+    please use the following address instead
+    from now on use
+    mail should be sent to
+    please write to
+    please send mail to
+    new e-mail
+    new email
+    ab sofort
+    verwenden sie
+    nutzen sie
+    nutzen sie stattdessen
+    verwenden sie stattdessen
+    neue e-mail
+    veuillez utiliser
+    veuillez utiliser l'adresse
+    désormais
+    utilice
+    utilice la dirección
+    nuevo correo
+    utilize
+    utilize o endereço
+    utilizzare
+    utilizzare l'indirizzo
+    gebruik
+    gebruik het adres
+""")
 OTHERS_ENDINGS = (
     "发件人",
     "寄件人",

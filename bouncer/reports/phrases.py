@@ -149,9 +149,8 @@ NOTICE_SUBJECTS = Phrases("""
     비밀번호
 """)
 
-# That it is about mail of others, or none: what postmasters are told of their server and addressees
-# of what was kept from them, and what machines tell that do not carry mail.
-OTHERS_MAIL = Phrases("""
+# What postmasters are told of their own server: a whole log, a bounce that is stuck.
+SERVER_LOGS = Phrases("""
     the sender is <>
     grand totals
     log summaries
@@ -164,38 +163,38 @@ OTHERS_MAIL = Phrases("""
     mail statistics
     -queue id-
     banned by fail2ban
+    your pipeline has
+    assertionerror
+""")
+
+# What addressees are told of what was kept from them, and what machines tell that carry no mail. A
+# bounce may say so too, or quote the subject of a mail that does: only where no server is quoted.
+OTHERS_MAIL = Phrases("""
     backup job
     fax queue
     fax transmission
     new voicemail
     sms enviado al número
-    your pipeline has
-    a message to you
-    mail to you was
-    mail to you has
-    mail to you (
-    sent to you by
-    addressed to you was
+    not delivered to you
+    message to you was blocked
+    message to you has been
+    mail to you was blocked
+    mail to you has been
     an sie gerichtete
-    e-mail an sie wurde
-    nachricht an sie wurde
-    dirigido a usted
-    dirigida a usted
+    an sie wurde blockiert
+    dirigido a usted ha sido
+    dirigida a usted ha sido
     qui vous était destiné
-    vous était adressé
     a lei indirizzat
     indirizzato a lei
     dirigida a você
     endereçada a você
     aan u gericht
-    bericht aan u
     adresowaną do ciebie
     wiadomość do ciebie
     skierowaną do ciebie
     адресованное вам
-    письмо для вас
     あなた宛
-    您收到的邮件
     发给您的邮件
 """)
 
@@ -667,7 +666,6 @@ FAILURES = Phrases("""
     and is returned
     thrown away
     do not accept mail from
-    was refused
     does not receive e-mail
     does not receive mail
     nicht erhalten
@@ -691,8 +689,6 @@ YOUR_MAIL = Phrases("""
     your e-mail
     your email
     you sent
-    you tried to
-    you have sent
     ihre nachricht
     ihre e-mail
     ihre mail
@@ -912,10 +908,11 @@ STILL_TRYING = Phrases("""
     seguiremos intentándolo
     retraso en la entrega
     todavía no ha podido
-    we will retry
-    (will retry)
     will retry until
     to deliver your message yet
+    we will retry until
+    we will retry for
+    we will retry to
 """)
 
 # That nobody tries any more, whatever else is said of delays.
@@ -950,6 +947,10 @@ GIVEN_UP = Phrases("""
     送信を中止しました
     已放弃投递
     전송을 포기했
+    définitivement rejeté
+    포기했
+    окончательно отклон
+    endgültig aufgegeben
 """)
 
 # That it has arrived: how a subject begins, and words of a report that somebody asked for.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import IntEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 from bouncer.mail.address import address_key, clean, spans_in, trimmed, unique
@@ -27,9 +28,10 @@ from bouncer.reports.landmarks import (
     RETURNED,
     RETURNED_FIELDS,
     SENDERS_WORDS,
+    USE_INSTEAD,
 )
 from bouncer.reports.phrases import FAILURES
-from bouncer.reports.search import phrases
+from bouncer.reports.search import Phrases, phrases
 from bouncer.reports.transcript import replies_in
 
 MAX_PROSE = 32 * 1024
@@ -73,7 +75,13 @@ _LABELLED = re.compile(
     r"[ \t<\"'\[(]{0,16}"
 )
 _MAX_AND = 64
+_GIVES_ADDRESS = Phrases("\n".join((*NEW_ADDRESSES.all, *USE_INSTEAD)))
 _SENTENCE_END = re.compile(r"[.!?][)\"']?\s|。")
+# Words of the mail that failed, not of who reports it.
+SUBJECT_LINES = re.compile(
+    r"(?mi)^[ \t>*|-]{0,16}(?:(?:the )?subject(?: of the message is)?|betreff|objet|oggetto|asunto"
+    r"|assunto|temat|onderwerp|тема|件名|主题|主旨|제목)[ \t]{0,4}[:：].*$"
+)
 _FEW = 8
 _MAX_SAID = 600
 _BEHIND = " \t>\"')]:;,."
@@ -102,8 +110,7 @@ _NEXT_REPLY = re.compile(
 )
 _ALONE = re.compile(
     r"[>\"')\]」』】）》〉”’» \t]{0,32}(?:$|\n|[:;,.(\[<|=：；，。、（–—-]|mailto"
-    r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d|(?<=[ \t])[245]\d\d[ -]"
-    r"|(?<=[ \t]{3})[^\W\d_])",
+    r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d|(?<=[ \t])[245]\d\d[ -])",
     re.IGNORECASE,
 )
 
@@ -287,7 +294,7 @@ class Prose:
         standing = list(zip(self.mentions, self.positions, strict=True))
         chosen = [m.address for m, position in standing if position is best] if best else []
         if len(chosen) == 1 and best is Position.LEADING:
-            return self._without_new(chosen)
+            return self._without_new(chosen) or self._without_new(self._announced_beside())
         if best is not Position.LEADING:
             others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
             best = max((p for _, p in others), default=Position.NONE)
@@ -308,12 +315,23 @@ class Prose:
     def _is_asked(self, mention: Mention) -> bool:
         """Whether it is there to be asked: a helper of whom nothing is said."""
         behind = self.text[mention.end : mention.end + _NEAR].partition("\n\n")[0]
-        return _is_helper(mention) and not _says_failure(behind)
+        is_labelled = _LABELLED.fullmatch(self.text, mention.line, mention.start)
+        return bool(is_labelled) and _is_helper(mention) and not _says_failure(behind)
 
     def _is_labelled(self, address: str) -> bool:
         """Whether it stands behind a label of its own: `Recipient: user@example.org`."""
         mentions = (self.mentions[index] for index in self._where(address_key(address)))
         return any(_LABELLED.fullmatch(self.text, m.line, m.start) for m in mentions)
+
+    def _announced_beside(self) -> list[str]:
+        """Those that words announce, though others head a line."""
+        standing = zip(self.mentions, self.positions, strict=True)
+        return unique(
+            mention.address
+            for mention, position in standing
+            if position in (Position.SOMEWHERE, Position.NAMED)
+            and _announced(self.text, mention) is Position.ANNOUNCED
+        )
 
     def _without_signers(self, chosen: list[str]) -> list[str]:
         """Those that do not stand behind all others only to be asked.
@@ -345,12 +363,13 @@ class Prose:
 
     def _given_as_new(self) -> Iterator[Mention]:
         """The mentions that the words before them, in one sentence, call somebody's new address."""
-        if len(self.mentions) > _FEW and not NEW_ADDRESSES.are_in(self.text.lower()):
+        if len(self.mentions) > _FEW and not _GIVES_ADDRESS.are_in(self.text.lower()):
             return
         end = 0
         for mention in self.mentions:
             before = self.text[max(end, mention.start - _NEAR) : mention.start].lower()
-            if NEW_ADDRESSES.are_in(" ".join(_SENTENCE_END.split(before)[-1].split())):
+            said = " ".join(_SENTENCE_END.split(before)[-1].split()).rstrip(" :：<\"'")
+            if said.endswith(USE_INSTEAD) or NEW_ADDRESSES.are_in(said):
                 yield mention
             end = mention.end
 
@@ -375,10 +394,16 @@ class Prose:
             return reply
         return replace(reply, text=f"{before} {reply.text}")
 
+    def goes_on_behind(self, address: str) -> bool:
+        """Whether the text says anything behind an address."""
+        mention = self.mentions[self._where(address_key(address))[0]]
+        return bool(self.text[mention.end :].strip(_BEHIND + "\n\r"))
+
     def said_behind(self, address: str) -> Reply | None:
         """The words right behind an address, and nothing else of the text."""
         mention = self.mentions[self._where(address_key(address))[0]]
-        return reply_from(self.text[mention.end : mention.end + _MAX_SAID].lstrip(_BEHIND))
+        behind = self.text[mention.end : mention.end + _MAX_SAID].lstrip(_BEHIND)
+        return reply_from(_BLANK_LINE.split(behind, maxsplit=1)[0])
 
     def expanded_from(self, address: str) -> str | None:
         """The address that was written to, where a list or an alias led to this one."""
@@ -437,16 +462,25 @@ class Prose:
         found = reply_from(reason) if reason else None
         if found is not None and (own is None or own.status in (None, found.status)):
             return replace(found, context=own.text) if own is not None else found
-        if own is not None and not (
-            _says_nothing(own.text)
-            if of_several is None
-            else _BEFORE_BLANK.match(self.text, of_several.end)
-        ):
+        if own is not None and not _says_nothing(own.text):
+            return own
+        if of_several and not (own is None or _BEFORE_BLANK.match(self.text, of_several.end)):
             return own
         if self._reason is None:
-            end = self.mentions[0].start if of_several else None
-            self._reason = _reason_in(self.text[:end][:MAX_REGION])
+            self._reason = self._reason_for_all() if of_several else _reason_in(self._head)
         return (reply_from(self._reason) if self._reason else None) or own
+
+    @property
+    def _head(self) -> str:
+        return self.text[:MAX_REGION]
+
+    def _reason_for_all(self) -> str:
+        """The labelled reason before all addresses, where nothing but themselves parts them."""
+        recipients = (m for m in self.mentions if address_key(m.address) in self._keys)
+        for one, other in pairwise(recipients):
+            if self.text[one.end : other.start].strip(_BULLETS + "\n>,;:"):
+                return ""
+        return _reason_in(self._head[: self.mentions[0].start])
 
     def _others(self, among: list[str], own: str) -> set[str]:
         if len(among) < 2:

@@ -80,7 +80,10 @@ class ReportedRecipient:
 
 @dataclass(slots=True)
 class Report:
-    """One message, read. `message_id` and `from_domain` are those of the mail it is about."""
+    """One message, read. `message_id` and `from_domain` are those of the mail it is about.
+
+    `sure` is false where nothing but the reason shows that it is a report: it is never hard.
+    """
 
     format: Format
     recipients: tuple[ReportedRecipient, ...]
@@ -91,3 +94,4 @@ class Report:
     from_domain: str | None = None
     feedback_type: str | None = None
     defects: tuple[str, ...] = ()
+    sure: bool = True

@@ -20,7 +20,8 @@ def described(report: Report) -> dict[str, object]:
 
 def _plain(value: object) -> object:
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items() if item not in (None, (), "")}
+        said = {n: item for n, item in value.items() if item not in (None, (), "")}
+        return {name: _plain(item) for name, item in said.items() if item is not True}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value.isoformat() if isinstance(value, datetime) else value

@@ -132,6 +132,14 @@ def test_the_reason_stands_behind_its_label(label: str) -> None:
 
 def test_a_reason_before_several_is_said_of_those_of_whom_nothing_else_is() -> None:
     both = ["kat@example.org", "mo@example.net"]
-    prose = Prose("Reason: It failed.\n\nkat@example.org: no such user\n\nmo@example.net\n")
-    told = [prose.reply_about(address, both) for address in both]
-    assert [reply and reply.text for reply in told] == ["no such user", "It failed."]
+    for text, expected in (
+        (
+            "kat@example.org\n mo@example.net\n\nIf you need help: help@example.com.",
+            ["It failed.", "It failed."],
+        ),
+        ("kat@example.org\n\nmo@example.net: no such user", ["It failed.", "no such user"]),
+        ("kat@example.org: no such user\n\nmo@example.net\n", ["no such user", None]),
+    ):
+        prose = Prose(f"Reason: It failed.\n\n{text}")
+        told = [prose.reply_about(address, both) for address in both]
+        assert [reply and reply.text for reply in told] == expected
