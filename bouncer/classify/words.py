@@ -7,7 +7,7 @@ in capitals, too.
 import re
 
 from bouncer.reports.landmarks import SUPPOSING, SUPPOSING_WORDS
-from bouncer.reports.prose import SUBJECT_LINES
+from bouncer.reports.prose import without_subject_lines
 from bouncer.reports.report import ReportedRecipient
 
 MAX_WORDS_BYTES = 8192
@@ -27,7 +27,7 @@ def words_in_context(recipient: ReportedRecipient) -> bytes:
 
 def words_around(recipient: ReportedRecipient) -> bytes:
     """What else the report says of it, without the sentences that only suppose or advise."""
-    told = SUBJECT_LINES.sub("", recipient.around[:MAX_WORDS_BYTES])
+    told = without_subject_lines(recipient.around[:MAX_WORDS_BYTES])
     sentences = _BETWEEN_SENTENCES.split(told)
     said = [sentence.split() for sentence in sentences if not _supposes(sentence.lower())]
     return _judged(" ".join(" ".join(words) for words in said), recipient)

@@ -84,7 +84,9 @@ def _local_before(text: str, begin: int, at: int) -> int:
     if at > begin and text[at - 1] == '"':
         opening = text.rfind('"', begin, at - 1)
         spaced = " " in text[opening:at] and text[max(begin, opening - 1) : opening] != "<"
-        return at if not 0 <= opening < at - 2 or spaced else opening
+        if not 0 <= opening < at - 2 or spaced or not text[opening:at].isprintable():
+            return at
+        return opening
     behind = _LOCAL_BACKWARDS.match(text[begin:at][::-1])
     return at - behind.end() if behind is not None else at
 

@@ -42,10 +42,10 @@ from bouncer.reports.phrases import (
 )
 from bouncer.reports.prose import (
     MAX_RECIPIENTS,
-    SUBJECT_LINES,
     Position,
     Prose,
     split_returned,
+    without_subject_lines,
 )
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
 from bouncer.reports.subjects import answers, is_ticket
@@ -242,11 +242,11 @@ class _Signs:
 
     __slots__ = (
         "_message",
+        "_text",
         "answers",
         "daemon",
         "machine",
         "null_sender",
-        "quotes_reply",
         "subject",
         "subject_failed",
         "words",
@@ -256,8 +256,8 @@ class _Signs:
     def __init__(self, message: Message) -> None:
         self._message = message
         self.words = ""
+        self._text = ""
         self.words_fail = False
-        self.quotes_reply = False
         self.subject = (message.header("subject") or "").lower()
         self.answers = answers(self.subject)
         self.subject_failed = not self.answers and FAILED_SUBJECTS.are_in(self.subject)
@@ -271,9 +271,8 @@ class _Signs:
 
     def read_words(self, text: str) -> None:
         """Takes the head of the text, its lines joined."""
-        told = SUBJECT_LINES.sub("", text[:_HEAD])
-        self.words = " ".join(told.split()).lower()
-        self.quotes_reply = _QUOTED_REPLY.search(told) is not None
+        self._text = without_subject_lines(text[:_HEAD])
+        self.words = " ".join(self._text.split()).lower()
         self.words_fail = _says_failure(self.words) or STILL_TRYING.are_in(self.words)
 
     def tell_failure(self) -> bool:
@@ -311,12 +310,17 @@ class _Signs:
         )
 
     @property
+    def quotes_reply(self) -> bool:
+        """Whether the text quotes a server."""
+        return _QUOTED_REPLY.search(self._text) is not None
+
+    @property
     def is_of_others_mail(self) -> bool:
         """Whether it tells those of a server or a mailbox what is not about mail of theirs."""
         if SERVER_LOGS.are_in(self.words):
             return True
         subject = "" if self.subject_failed else self.subject
-        return not self.quotes_reply and OTHERS_MAIL.are_in(f"{subject}\n{self.words}")
+        return OTHERS_MAIL.are_in(f"{subject}\n{self.words}") and not self.quotes_reply
 
     def kind(self) -> Kind:
         """What a report that tells of a failure, a delay or an arrival says it is."""

@@ -77,11 +77,14 @@ _LABELLED = re.compile(
 _MAX_AND = 64
 _GIVES_ADDRESS = Phrases("\n".join((*NEW_ADDRESSES.all, *USE_INSTEAD)))
 _SENTENCE_END = re.compile(r"[.!?][)\"']?\s|。")
-# Words of the mail that failed, not of who reports it.
-SUBJECT_LINES = re.compile(
+_SUBJECT_LINE = re.compile(
     r"(?mi)^[ \t>*|-]{0,16}(?:(?:the )?subject(?: of the message is)?|betreff|objet|oggetto|asunto"
     r"|assunto|temat|onderwerp|тема|件名|主题|主旨|제목)[ \t]{0,4}[:：].*$"
 )
+_OF_SUBJECT_LINE = (
+    "ubject", "etreff", "bjet", "ggetto", "sunto", "emat", "nderwerp", "ема", "件名", "主题",
+    "主旨", "제목",
+)  # fmt: skip
 _FEW = 8
 _MAX_SAID = 600
 _BEHIND = " \t>\"')]:;,."
@@ -194,6 +197,13 @@ _FAILED = re.compile(
 
 # The commands and owners of mailing lists.
 _OF_LISTS = ("-subscribe", "-unsubscribe", "-help", "-request", "-owner", "-admin")
+
+
+def without_subject_lines(text: str) -> str:
+    """The text without what it quotes of the mail that failed: nobody who reports it said that."""
+    if any(part in text for part in _OF_SUBJECT_LINE):
+        return _SUBJECT_LINE.sub("", text)
+    return text
 
 
 def split_returned(text: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from bouncer.mail.address import address_from_field, addresses_in, clean, unique
         ("=?utf-8?B?8J+Q?=@b.example", ["=?utf-8?B?8J+Q?=@b.example"]),
         ("x@[192.0.2.1] y", ["x@[192.0.2.1]"]),
         ('<"john smith"@b.example>', ['"john smith"@b.example']),
+        ('<"jo\x00hn smith"@b.example> c@d.example', ["c@d.example"]),
         ("收件人：a@b.example，退回", ["a@b.example"]),
         ("发送到12345@qq.example的邮件", ["12345@qq.example"]),
         ("・ね@例え.テスト", ["ね@例え.テスト"]),
