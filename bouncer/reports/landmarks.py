@@ -105,7 +105,6 @@ QUOTING = Phrases("""
     írta
     пишет:
     писал
-    написал
     написав
     yazdı
     έγραψε
@@ -392,7 +391,6 @@ NEW_ADDRESSES = Phrases("""
     nowy adres
     nová adresa
     ny adress
-    ny adresse
     uusi osoite
     yeni adres
     новый адрес
@@ -438,8 +436,6 @@ NEW_ADDRESSES = Phrases("""
     verwenden sie künftig
     nutzen sie künftig
     in future use
-    nueva dirección es
-    nouvelle adresse est
 """)
 # What stands right before it, and before others elsewhere.
 USE_INSTEAD = phrases("""
@@ -799,5 +795,4 @@ SUPPOSING = Phrases("""
     can be
     could be
     common reason
-    possible cause
 """)

@@ -234,7 +234,6 @@ OTHER_DELIVERIES = Phrases("""
 FAILURES = Phrases("""
     not be delivered
     to deliver your message
-    delivery to the following recipient
     undeliverable
     undelivered
     could not deliver
@@ -252,8 +251,6 @@ FAILURES = Phrases("""
     nondelivery
     not deliverable
     not been delivered
-    cannot be delivered
-    can not be delivered
     couldn't be delivered
     failed recipient
     delivery failed
@@ -264,7 +261,6 @@ FAILURES = Phrases("""
     trouble delivering
     problem delivering
     error delivering
-    delivery errors
     delivery error
     had delivery problems
     not received by
@@ -355,8 +351,6 @@ FAILURES = Phrases("""
     niet afgeleverd
     kan niet worden
     bestaat niet
-    kunde inte levereras
-    kunne ikke leveres
     nie istnieje
     nie można dostarczyć
     nie można było dostarczyć
@@ -372,7 +366,6 @@ FAILURES = Phrases("""
     невозможно доставить
     не удалось доставить
     не было доставлено
-    не доставлено
     недоставлен
     не существует
     ενδέχεται να μην υπάρχει
@@ -445,12 +438,8 @@ FAILURES = Phrases("""
     niet bezorgd
     bezorging is mislukt
     nådde inte
-    kan inte levereras
     inte leverera
-    inte levererats
-    blev ikke leveret
     ble ikke levert
-    kan ikke leveres
     ikke levere
     nåede ikke
     nådde ikke
@@ -491,8 +480,6 @@ FAILURES = Phrases("""
     보낼 수 없
     발송이 실패
     발송하지 못
-    konnte nicht zugestellt
-    konnten nicht zugestellt
     konnte nicht gesendet
     konnte nicht übermittelt
     nu a putut fi livrat
@@ -519,7 +506,6 @@ FAILURES = Phrases("""
     не удаётся доставить
     сбой доставки
     не вдається доставити
-    への配信に失敗
     传递邮件时失败
     時失敗
     배달하지 못
@@ -587,7 +573,6 @@ FAILURES = Phrases("""
     not authorised to send
     not subscribed to the list
     found in the attachment
-    couldn't deliver your
     kom inte fram
     kom ikke frem
     is being returned
@@ -601,7 +586,6 @@ FAILURES = Phrases("""
     your message was not sent
     aus der warteschlange entfernt
     uit de wachtrij verwijderd
-    returned undelivered
     could not be sent
     could not be passed on
     can't deliver
@@ -727,7 +711,6 @@ FAILING = Phrases("""
     couldn't
     cannot
     not be
-    not been
     error
     reject
     refus
@@ -759,7 +742,6 @@ STILL_TRYING = Phrases("""
     continue to attempt
     continue to try
     continue trying
-    will keep trying
     keep trying
     still being retried
     still being tried
@@ -777,16 +759,11 @@ STILL_TRYING = Phrases("""
     (delay)
     notification (delay
     delayed mail
-    delivery delayed
     delivery delay
     message delayed
     warning: message
     warning: could not send
-    mail delivery warning
     delivery warning
-    сообщение отложено
-    доставка отложена
-    wird weiter versucht
     verzögert
     retardé
     retrasad
@@ -797,7 +774,6 @@ STILL_TRYING = Phrases("""
     have yet to be delivered
     has been frozen
     not yet been fully
-    delivery is delayed
     erneut versucht
     sera à nouveau
     se seguirá intentando
@@ -806,12 +782,8 @@ STILL_TRYING = Phrases("""
     pozostaje w kolejce
     попытки доставки будут
     配信が遅れ
-    將會延遲
     still pending for
-    zustellung wird verzögert
     配信が遅延
-    bezorging is vertraagd
-    leveransen är försenad
     will retry for
     we'll try again
     we will try again
@@ -841,7 +813,6 @@ STILL_TRYING = Phrases("""
     simple avertissement
     continuerons
     différé
-    remise est retardée
     continueremo
     in ritardo
     ritardata
@@ -876,7 +847,6 @@ STILL_TRYING = Phrases("""
     întârzi
     再送します
     延遲
-    将继续尝试
     將繼續嘗試
     继续投递
     继续尝试
@@ -888,8 +858,6 @@ STILL_TRYING = Phrases("""
     solo un avviso
     in attesa di consegna
     tentativi proseguiranno
-    继续尝试
-    延迟投递
     still trying to deliver
     notification: still trying
     nouvelles tentatives seront
@@ -910,8 +878,6 @@ STILL_TRYING = Phrases("""
     todavía no ha podido
     will retry until
     to deliver your message yet
-    we will retry until
-    we will retry for
     we will retry to
 """)
 
@@ -946,7 +912,6 @@ GIVEN_UP = Phrases("""
     配信を中止しました
     送信を中止しました
     已放弃投递
-    전송을 포기했
     définitivement rejeté
     포기했
     окончательно отклон
@@ -983,7 +948,6 @@ FAILED_SUBJECTS = Phrases("""
     undeliver
     delivery fail
     mail delivery
-    delivery status notification
     delivery notification
     failure notice
     returned mail
@@ -1024,8 +988,6 @@ FAILED_SUBJECTS = Phrases("""
     mail error
     mail system
     mail could not
-    mail undeliverable
-    message undeliverable
     message status
     status notification
     returned to sender
@@ -1102,7 +1064,6 @@ FAILED_SUBJECTS = Phrases("""
     발송 실패
     발송실패
     배달 실패
-    undelivered
     message you sent blocked
     loop back warning
     fml system error
@@ -1114,15 +1075,11 @@ FAILED_SUBJECTS = Phrases("""
     fallo en la entrega
     error en la entrega
     no se ha podido entregar
-    correo devuelto
-    mensaje devuelto
     não foi entregue
     não foi possível entregar
-    não entregável
     não é possível entregar
     erro de entrega
     falha de entrega
-    non distribuable
     impossible à remettre
     retour à l'expéditeur
     errore di consegna
@@ -1130,7 +1087,6 @@ FAILED_SUBJECTS = Phrases("""
     impossibile recapitare
     recapito non riuscito
     non consegnat
-    zustellungsfehler
     nicht zugestellt
     zurückgesandt
     bezorgfout
@@ -1178,13 +1134,10 @@ FAILED_SUBJECTS = Phrases("""
     배달되지 않
     전달되지 않
     전송 결과
-    반송된
     échec d'envoi
-    échec de l'envoi
     返送されました
     teslim edilem
     toimitus epäonnistui
-    zustellung fehlgeschlagen
     bezorging mislukt
     niet worden afgeleverd
     niet worden bezorgd
@@ -1253,8 +1206,6 @@ FAILED_SUBJECTS = Phrases("""
     거부
     kunde inte levereras
     kunne ikke leveres
-    email bounced
-    e-mail bounced
     message bounced
     mail bounced
     nicht weitergeleitet
@@ -1263,7 +1214,6 @@ FAILED_SUBJECTS = Phrases("""
     cannot deliver
     couldn't deliver
     could not deliver
-    returned undelivered
     verzögerung
     届けられません
     届きません
@@ -1292,7 +1242,6 @@ FAILED_SUBJECTS = Phrases("""
     무사히 전송되지
     in attesa di consegna
     延迟投递
-    nije isporučen
     nepavyko
     неуспешна доставка
     neisporu
@@ -1392,7 +1341,6 @@ AWAY_SUBJECTS = Phrases("""
     退職しました
     away from
     away until
-    on vacation
     on holiday
     on leave
     vacation
