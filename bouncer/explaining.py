@@ -47,7 +47,7 @@ class Evidence(Explained):
     because: str = Field(description="why that status was believed")
     words_from: str | None = Field(description="where the words stand: a field, or the prose")
     around: str | None = Field(
-        description="what else the report says, asked where no rule fits the words"
+        description="what was judged instead: what the words stand in, or the rest of the report"
     )
     provider_by: str = Field(description="what the provider was recognised by")
     fields: tuple[FieldSaid, ...] = Field(

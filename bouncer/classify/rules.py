@@ -37,7 +37,7 @@ _OF_KIND = {
     Kind.AUTO_REPLY: Category.AUTO_REPLY,
     Kind.CHALLENGE: Category.CHALLENGE_RESPONSE,
 }
-# Reasons by which a mail that nothing else shows to be one is believed to be a bounce.
+# Reasons that only who looks after the mailbox can give.
 _OF_MAILBOX = (
     Category.RECIPIENT_UNKNOWN,
     Category.RECIPIENT_DISABLED,
@@ -88,7 +88,7 @@ class Rule:
 class Explanation:
     """How a verdict came about: every rule that fitted, in the order in which they were tried.
 
-    `around` is what they were held against where the words about the recipient fitted none.
+    `around` is what they were held against instead of the server's words, where it was not those.
     """
 
     verdict: Verdict
@@ -195,28 +195,32 @@ class Ruleset:
         report is asked: it may say why, but not of whom.
         """
         reply = recipient.reply
-        context = said
+        context, of_context = said, None
         if reply is not None and reply.context:
             context = said._replace(words=words_in_context(recipient))
-            rule = self._first(provider, context)
-            if rule is not None and rule.category in _OF_MAILBOX:
-                return context, rule, True
-        short = len(said.words) <= MAX_REMEMBERED_BYTES
-        rule = self._remembered(provider, said) if short else self._first(provider, said)
-        if rule is not None:
+            of_context = self._rule_for(provider, context)
+            if of_context is not None and of_context.category in _OF_MAILBOX:
+                return context, of_context, True
+        if rule := self._rule_for(provider, said):
             return said, rule, True
-        if context is not said and (rule := self._first(provider, context)):
-            return context, rule, True
+        if of_context is not None:
+            return context, of_context, True
         if recipient.around and (reply is None or (reply.code is None and reply.status is None)):
             around = said._replace(words=words_around(recipient))
-            if rule := self._first(provider, around):
+            if rule := self._rule_for(provider, around):
                 return around, rule, False
         return said, None, True
+
+    def _rule_for(self, provider: str, said: Said) -> Rule | None:
+        """The first rule that fits; of short words it is remembered."""
+        if len(said.words) <= MAX_REMEMBERED_BYTES:
+            return self._remembered(provider, said)
+        return self._first(provider, said)
 
     def knows_reasons(self, report: Report) -> bool:
         """Whether the words about each recipient say that its mailbox does not take the mail."""
         verdicts = (self.judge(report, recipient) for recipient in report.recipients)
-        return all(each.category in _OF_MAILBOX and each.rule for each in verdicts)
+        return all(each.category in _OF_MAILBOX for each in verdicts)
 
     def prepare(self) -> None:
         """Builds now what the first judgements would have to build, by judging our examples."""

@@ -174,25 +174,16 @@ class Message:
     `sender` is the reverse-path of the envelope it came in, where that is known; "" the null one.
     """
 
-    __slots__ = (
-        "_headers",
-        "_mbox_sender",
-        "_null",
-        "_sender",
-        "defects",
-        "octets",
-        "parts",
-        "root",
-    )
+    __slots__ = ("_headers", "defects", "octets", "parts", "reverse_path", "root")
 
     def __init__(self, octets: bytes, sender: str | None = None) -> None:
         self.octets = unfolded_lines(octets)
         self.defects: list[str] = []
         self._headers: dict[str, str | None] = {}
-        self._sender = sender
-        self._null: bool | None = None
-        start, self._mbox_sender = _after_mbox_line(self.octets)
+        start, mbox_sender = _after_mbox_line(self.octets)
         self.root = self._part_at(start, len(self.octets), in_multipart=False)
+        # Who sent it, in small letters: "" for nobody, None where no envelope is known.
+        self.reverse_path = self._reverse_path(sender, mbox_sender)
         self.parts: list[Part] = []
         self._collect(self.root, 0)
 
@@ -210,24 +201,9 @@ class Message:
         return [header_text(value) for value in self.root.fields.get(name.encode(), ())]
 
     @property
-    def reverse_path(self) -> str | None:
-        """Who sent it, in small letters: "" for nobody, None where no envelope is known.
-
-        Where it did not come in one (a file), by Return-Path, then by the `From ` line of an mbox.
-        """
-        path = self._sender
-        if path is None or path.lower().startswith(_REWRITTEN):
-            path = self.header("return-path") or path
-        if path is None and self._mbox_sender is not None:
-            path = header_text(self._mbox_sender)
-        return path.strip("<> ").lower() if path is not None else None
-
-    @property
     def has_null_sender(self) -> bool:
         """Whether it has the null reverse-path, as what programs answer has (RFC 5321, 4.5.5)."""
-        if self._null is None:
-            self._null = self.reverse_path in ("", "mailer-daemon")
-        return self._null
+        return self.reverse_path in ("", "mailer-daemon")
 
     @property
     def is_of_list(self) -> bool:
@@ -264,6 +240,15 @@ class Message:
         """Keeps a defect, once."""
         if defect not in self.defects:
             self.defects.append(defect)
+
+    def _reverse_path(self, sender: str | None, mbox_sender: bytes | None) -> str | None:
+        """That of the envelope; of a file by Return-Path, then by the `From ` line of an mbox."""
+        path = sender
+        if path is None or path.lower().startswith(_REWRITTEN):
+            path = self.header("return-path") or path
+        if path is None and mbox_sender is not None:
+            path = header_text(mbox_sender)
+        return path.strip("<> ").lower() if path is not None else None
 
     def _collect(self, part: Part, depth: int) -> None:
         boundary = self._boundary(part)

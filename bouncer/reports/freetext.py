@@ -163,7 +163,7 @@ def guess(message: Message) -> Report | None:
     only where a rule knows that for a reason of mailboxes.
     """
     signs = _Signs(message)
-    if not (message.has_null_sender or signs.daemon) or signs.answers or message.is_of_list:
+    if not (signs.null_sender or signs.daemon) or signs.answers or message.is_of_list:
         return None
     if any(each.are_in(signs.subject) for each in (AUTOMATIC_SUBJECTS, AWAY_SUBJECTS)):
         return None
