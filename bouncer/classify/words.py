@@ -4,15 +4,10 @@ An address can hold anything (spam-full@unknown.example), so it is taken out bef
 in capitals, too.
 """
 
-import re
-
-from bouncer.reports.landmarks import SUPPOSING, SUPPOSING_WORDS
-from bouncer.reports.prose import without_subject_lines
 from bouncer.reports.report import ReportedRecipient
+from bouncer.reports.sentences import what_happened
 
 MAX_WORDS_BYTES = 8192
-_AROUND_WORDS = ".,;:!?\"'()[]"
-_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?;])\s+|(?<=[。！？；])|\n\s*\n|\n(?=[ \t]*[-*•·])")
 
 
 def words_of(recipient: ReportedRecipient) -> bytes:
@@ -27,15 +22,7 @@ def words_in_context(recipient: ReportedRecipient) -> bytes:
 
 def words_around(recipient: ReportedRecipient) -> bytes:
     """What else the report says of it, without the sentences that only suppose or advise."""
-    told = without_subject_lines(recipient.around[:MAX_WORDS_BYTES])
-    sentences = _BETWEEN_SENTENCES.split(told)
-    said = [sentence.split() for sentence in sentences if not _supposes(sentence.lower())]
-    return _judged(" ".join(" ".join(words) for words in said), recipient)
-
-
-def _supposes(sentence: str) -> bool:
-    words = {word.strip(_AROUND_WORDS) for word in sentence.split()}
-    return not SUPPOSING_WORDS.isdisjoint(words) or SUPPOSING.are_in(sentence)
+    return _judged(what_happened(recipient.around[:MAX_WORDS_BYTES]), recipient)
 
 
 def _judged(words: str, recipient: ReportedRecipient) -> bytes:

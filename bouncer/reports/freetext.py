@@ -17,8 +17,9 @@ from bouncer.mail.address import address_key, addresses_in, clean, domain_of, un
 from bouncer.mail.message import MAX_DEPTH, MAX_TEXT, Message
 from bouncer.mail.reply import Reply, one_line
 from bouncer.reports import dsn
-from bouncer.reports.about import returned_header
+from bouncer.reports.about import ReturnedHeader, returned_header
 from bouncer.reports.landmarks import NEW_ADDRESSES, QUOTING
+from bouncer.reports.mentions import MAX_RECIPIENTS, Position
 from bouncer.reports.phrases import (
     AUTOMATIC_SUBJECTS,
     AWAY_SUBJECTS,
@@ -40,14 +41,9 @@ from bouncer.reports.phrases import (
     STILL_TRYING,
     YOUR_MAIL,
 )
-from bouncer.reports.prose import (
-    MAX_RECIPIENTS,
-    Position,
-    Prose,
-    split_returned,
-    without_subject_lines,
-)
+from bouncer.reports.prose import Prose, split_returned
 from bouncer.reports.report import Format, Kind, Report, ReportedRecipient
+from bouncer.reports.sentences import without_subject_lines
 from bouncer.reports.subjects import answers, is_ticket
 
 # It logs a traceback for each mail that its detectors stumble over.
@@ -147,13 +143,7 @@ def read(message: Message) -> Report | None:
     reported = tuple(_recipient(address, recipients, prose, kind, signs) for address in recipients)
     if not reported or not (returns_mail or _is_for_sender(message, reported, signs)):
         return None
-    return Report(
-        format=found_by,
-        recipients=reported,
-        message_id=header.message_id,
-        from_domain=header.from_domain,
-        defects=tuple(message.defects),
-    )
+    return _report(message, found_by, reported, header)
 
 
 def guess(message: Message) -> Report | None:
@@ -169,7 +159,9 @@ def guess(message: Message) -> Report | None:
         return None
     before, after = split_returned(_text_of(message))
     signs.read_words(before)
-    if signs.is_notice or signs.is_of_other or NEW_ADDRESSES.are_in(signs.words):
+    if signs.is_notice or signs.is_of_other or signs.is_of_others_mail:
+        return None
+    if NEW_ADDRESSES.are_in(signs.words):
         return None
     if not (signs.subject_failed or signs.words_fail or YOUR_MAIL.are_in(signs.words)):
         return None
@@ -178,14 +170,24 @@ def guess(message: Message) -> Report | None:
     told = _keys_in(message, *_ADDRESSEES)
     if prose.best < Position.ANNOUNCED or told.issuperset(map(address_key, recipients)):
         return None
-    header, kind = returned_header(message, after), signs.kind()
+    kind = signs.kind()
+    reported = tuple(
+        ReportedRecipient(kind, address, reply=prose.said_behind(address)) for address in recipients
+    )
+    report = _report(message, Format.FREE_TEXT, reported, returned_header(message, after))
+    report.sure = signs.subject_failed or signs.quotes_reply
+    return report
+
+
+def _report(
+    message: Message,
+    found_by: Format,
+    recipients: tuple[ReportedRecipient, ...],
+    header: ReturnedHeader,
+) -> Report:
     return Report(
-        format=Format.FREE_TEXT,
-        sure=signs.subject_failed or signs.quotes_reply,
-        recipients=tuple(
-            ReportedRecipient(kind, address, reply=prose.said_behind(address))
-            for address in recipients
-        ),
+        format=found_by,
+        recipients=recipients,
         message_id=header.message_id,
         from_domain=header.from_domain,
         defects=tuple(message.defects),
@@ -305,9 +307,7 @@ class _Signs:
     @property
     def is_of_other(self) -> bool:
         """Whether it tells of tickets, programs or parcels."""
-        return (
-            is_ticket(self.subject) or OTHER_DELIVERIES.are_in(self.words) or self.is_of_others_mail
-        )
+        return is_ticket(self.subject) or OTHER_DELIVERIES.are_in(self.words)
 
     @property
     def quotes_reply(self) -> bool:
@@ -436,7 +436,9 @@ def _has_form_of_report(
         return False
     recipients = prose.recipients()
     told = _keys_in(message, *_ADDRESSEES)
-    if signs.is_of_other or told.issuperset(map(address_key, recipients)):
+    if signs.is_of_other or signs.is_of_others_mail:
+        return False
+    if told.issuperset(map(address_key, recipients)):
         return False
     if prose.best is Position.LEADING:
         return returns_mail or any(map(prose.goes_on_behind, recipients))

@@ -796,3 +796,50 @@ SUPPOSING = Phrases("""
     could be
     common reason
 """)
+
+# Whom one is told to ask: a report about them puts them at the head of a line.
+HELPERS = frozenset(
+    ("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info", "webmaster")
+)
+# Who signs a report, below it.
+SIGNERS = (HELPERS - {"info"}) | frozenset(
+    phrases("""
+    servicedesk
+    service
+    care
+    cs
+    hotline
+    kundenservice
+    kundendienst
+    hilfe
+    soporte
+    ayuda
+    suporte
+    atendimento
+    ajuda
+    assistance
+    aide
+    assistenza
+    aiuto
+    pomoc
+    podpora
+    podrska
+    destek
+    hjelp
+    hjaelp
+    tuki
+    kythuat
+    hotro
+    bantuan
+    layanan
+    security
+    mailadmin
+    sysadmin
+    hostmaster
+    systems
+""")
+)
+SIGNERS_ENDINGS = ("security", "support", "postmaster", "helpdesk", "admin")
+
+# The commands and owners of mailing lists.
+OF_LISTS = ("-subscribe", "-unsubscribe", "-help", "-request", "-owner", "-admin")

@@ -8,83 +8,44 @@ after the first sign of the returned mail is never looked at.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from enum import IntEnum
 from itertools import pairwise
-from typing import NamedTuple
 
-from bouncer.mail.address import address_key, clean, spans_in, trimmed, unique
+from bouncer.mail.address import address_key, clean, trimmed, unique
 from bouncer.mail.reply import Reply, command_in, host_in, one_line, reply_from
 from bouncer.reports.landmarks import (
-    FAILED_ENDINGS,
-    FAILED_PAIRS,
-    FAILED_WORDS,
     NEW_ADDRESSES,
     NO_REASONS,
-    OTHERS_ENDINGS,
-    OTHERS_PAIRS,
-    OTHERS_WORDS,
     REASON_LABELS,
     REASONS_BEFORE,
     RETURNED,
     RETURNED_FIELDS,
-    SENDERS_WORDS,
     USE_INSTEAD,
 )
+from bouncer.reports.mentions import (
+    MAX_RECIPIENTS,
+    REPLY_AHEAD,
+    Mention,
+    Position,
+    announced,
+    at_head,
+    is_helper,
+    is_labelled,
+    is_signer,
+    mentions_in,
+    nothing_parts,
+)
 from bouncer.reports.phrases import FAILURES
-from bouncer.reports.search import Phrases, phrases
+from bouncer.reports.search import Phrases
 from bouncer.reports.transcript import replies_in
 
 MAX_PROSE = 32 * 1024
-MAX_RECIPIENTS = 500
 MAX_PARAGRAPHS = 3
 MAX_REGION = 8 * 1024
 
 
-class Position(IntEnum):
-    """How surely an address stands where the failed one stands; the greatest of a text wins."""
-
-    NONE = 0
-    SOMEWHERE = 1
-    NAMED = 2
-    ANNOUNCED = 3
-    OF_REPLY = 4
-    LEADING = 5
-
-
-class Mention(NamedTuple):
-    """An address in the text: where it is, and where its line begins."""
-
-    address: str
-    line: int
-    start: int
-    end: int
-
-
-_BULLETS = " \t>*+#-–—•·<\"'([|=&_・●○■□◆◇※→「『【（《〈“‘«"
-_NUMBERED = re.compile(r"\d{1,3}[.)\]][ \t]{1,4}[<\"'(]?$")
-_REPLY_AHEAD = re.compile(
-    r"(?:^|[<>\s])[245]\d\d[ :-]{1,2}(?:[245]\.\d{1,3}\.\d{1,3}[ ]{1,2})?[<\"']?$"
-)
-# A field of a quoted header with a name: `To: Kat Lee <kat@example.com>`.
-_LABEL = re.compile(
-    r"[ \t>*|-]{0,24}(?:(\w{1,20}) )?(\w{1,20})[ \t]{0,2}[:：]"
-    r"[^@:;<>([\n]{0,80}(?:[<(]|\[(?:SMTP:)?)"
-)
-_LABELLED = re.compile(
-    r"[ \t>*|-]{0,24}(?:\w{1,20} )?\w{1,20}(?:[ \t]{0,4}[:：]|[ \t]{2,8}|[ \t]?\.{2,40})"
-    r"[ \t<\"'\[(]{0,16}"
-)
 _MAX_AND = 64
 _GIVES_ADDRESS = Phrases("\n".join((*NEW_ADDRESSES.all, *USE_INSTEAD)))
 _SENTENCE_END = re.compile(r"[.!?][)\"']?\s|。")
-_SUBJECT_LINE = re.compile(
-    r"(?mi)^[ \t>*|-]{0,16}(?:(?:the )?subject(?: of the message is)?|betreff|objet|oggetto|asunto"
-    r"|assunto|temat|onderwerp|тема|件名|主题|主旨|제목)[ \t]{0,4}[:：].*$"
-)
-_OF_SUBJECT_LINE = (
-    "ubject", "etreff", "bjet", "ggetto", "sunto", "emat", "nderwerp", "ема", "件名", "主题",
-    "主旨", "제목",
-)  # fmt: skip
 _FEW = 8
 _MAX_SAID = 600
 _BEHIND = " \t>\"')]:;,."
@@ -97,13 +58,6 @@ _EXPANDED_FROM = re.compile(
     r"[>\s]{0,20}\((?:expanded from:?|(?:ultimately )?generated from)\s{1,20}"
     r"<?([^\s<>()@]{1,128}@[^\s<>()@]{1,255})>?\)"
 )
-# Whom a program or a file stands for that could not take the mail (Sendmail, Exim).
-_FOR_PROGRAM = re.compile(
-    r"(?:^|\n)[ \t]{0,4}[\"<]{0,2}[|/][^\n@]{1,200}\n(?:[ \t]{1,8}\(reason:[^\n]{0,200}\n)?"
-    r"[ \t]{0,8}\((?:expanded|generated) from:?[ ]<?$"
-)
-# In the name of a file or in a link; X.400 addresses have slashes and equals signs.
-_IN_PATH = re.compile(r"/[^=@]*/[^=@]*@|[^@]*//")
 _NOBODY: set[str] = set()
 # Where the part of a report begins that is about all its recipients.
 _SESSION = "ranscript of session"
@@ -111,18 +65,6 @@ _SESSION = "ranscript of session"
 _NEXT_REPLY = re.compile(
     r"\n[ >\t]{0,8}(?:[245]\d\d[ -]|>>>|<<<|(?:\.\.\. )?while talking to)", re.IGNORECASE
 )
-_ALONE = re.compile(
-    r"[>\"')\]」』】）》〉”’» \t]{0,32}(?:$|\n|[:;,.(\[<|=：；，。、（–—-]|mailto"
-    r"|on (?:mon|tue|wed|thu|fri|sat|sun)\b|on \d|(?<=[ \t])[245]\d\d[ -])",
-    re.IGNORECASE,
-)
-
-
-_NAMED = re.compile(r"[ \t>*-]{0,24}[\"']?(?:[^\W\d_a-z][\w.'-]{0,30}[\"']? ){1,4}[\"']?[<(]{1,2}")
-_NAMED_ALONE = re.compile(
-    r"[>)]{1,2}:?[ \t]{0,8}(?:\n|$|on \d|on (?:mon|tue|wed|thu|fri|sat|sun)\b)", re.IGNORECASE
-)
-
 # A line that begins as a label does: `Reason:`, `Reason ....... `, `Reason    `.
 _LABEL_AHEAD = re.compile(
     r"(?m)^[ \t>*|#-]{0,16}+(?:([^\n:：=]{2,47}+)[:：=]"
@@ -133,8 +75,6 @@ _FILL = " \t.:：="
 _DIGITS = re.compile(r"[2456](?:\d\d|\.\d)")
 _BEFORE_BLANK = re.compile(r"[>\"')\]:;,. \t]{0,8}\n[ \t]*(?:\n|\Z)")
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
-_ENCLOSING = " \t\n<\"'([:=,;：「『【（《〈“‘«"
-_AROUND_WORDS = ".,;:!?\"'<>[]*-="
 _RETURNED_HEADER = re.compile(
     r"\n[ \t>|]{0,8}(?i:received|return-path|x-received|dkim-signature|x-originating-ip"
     r"|domainkey-signature|arc-seal|message-id|mime-version|delivered-to|x-google-[a-z-]{1,40}) ?:"
@@ -147,63 +87,10 @@ _QUOTED_HEADER = re.compile(
     rf"(?:(?<={_HEADERS_FIRST[0]})\n\s*\n|(?<={_HEADERS_FIRST[1]}).*\n)(?:[ \t]*[^\s].*\n)+"
 )
 
-# Whom one is told to ask: a report about them puts them at the head of a line.
-_HELPERS = frozenset(
-    ("postmaster", "abuse", "support", "help", "helpdesk", "admin", "noc", "info", "webmaster")
-)
-# Who signs a report, below it.
-_SIGNERS = (_HELPERS - {"info"}) | frozenset(
-    phrases("""
-    servicedesk
-    service
-    care
-    cs
-    hotline
-    kundenservice
-    kundendienst
-    hilfe
-    soporte
-    ayuda
-    suporte
-    atendimento
-    ajuda
-    assistance
-    aide
-    assistenza
-    aiuto
-    pomoc
-    podpora
-    podrska
-    destek
-    hjelp
-    hjaelp
-    tuki
-    kythuat
-    hotro
-    bantuan
-    layanan
-    security
-    mailadmin
-    sysadmin
-    hostmaster
-    systems
-""")
-)
-_SIGNERS_ENDINGS = ("security", "support", "postmaster", "helpdesk", "admin")
 # What says that a delivery failed: a reply, or an indented line right behind the address.
 _FAILED = re.compile(
     r"[245]\.\d{1,3}\.\d{1,3}|\b[245]\d\d[- ](?=[A-Za-z<\"'#(])|\A[>:;,. \t]{0,8}\n[ \t]{2,16}\S"
 )
-
-# The commands and owners of mailing lists.
-_OF_LISTS = ("-subscribe", "-unsubscribe", "-help", "-request", "-owner", "-admin")
-
-
-def without_subject_lines(text: str) -> str:
-    """The text without what it quotes of the mail that failed: nobody who reports it said that."""
-    if any(part in text for part in _OF_SUBJECT_LINE):
-        return _SUBJECT_LINE.sub("", text)
-    return text
 
 
 def split_returned(text: str) -> tuple[str, str]:
@@ -242,7 +129,7 @@ class Prose:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.mentions = _mentions(text)
+        self.mentions = mentions_in(text)
         self._positions: list[Position] | None = None
         self._best: Position | None = None
         self._lasts: list[int] | None = None
@@ -257,10 +144,10 @@ class Prose:
     def positions(self) -> list[Position]:
         """How each address stands; those that head no line are judged only if none does."""
         if self._positions is None:
-            found = [_at_head(self.text, mention) for mention in self.mentions]
+            found = [at_head(self.text, mention) for mention in self.mentions]
             if Position.LEADING not in found:
                 found = [
-                    _announced(self.text, mention) if position is Position.SOMEWHERE else position
+                    announced(self.text, mention) if position is Position.SOMEWHERE else position
                     for mention, position in zip(self.mentions, found, strict=True)
                 ]
             if Position.NAMED in found and not {Position.ANNOUNCED, Position.OF_REPLY} & set(found):
@@ -275,7 +162,7 @@ class Prose:
             self._lasts = list(range(len(self.mentions)))
             for index in range(len(self.mentions) - 2, -1, -1):
                 end, start = self.mentions[index].end, self.mentions[index + 1].start
-                if start - end >= _MAX_AND or _is_helper(self.mentions[index + 1]):
+                if start - end >= _MAX_AND or is_helper(self.mentions[index + 1]):
                     continue
                 if _AND.fullmatch(self.text, end, start):
                     self._lasts[index] = self._lasts[index + 1]
@@ -306,32 +193,40 @@ class Prose:
         if len(chosen) == 1 and best is Position.LEADING:
             return self._without_new(chosen) or self._without_new(self._announced_beside())
         if best is not Position.LEADING:
-            others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
-            best = max((p for _, p in others), default=Position.NONE)
-            if best <= Position.SOMEWHERE < self.best and any(map(self._is_labelled, chosen)):
-                return unique(chosen)  # the recipient is ours: it is told of mail to us
-            if best is Position.SOMEWHERE:
-                others = [(m, p) for m, p in others if not _is_helper(m)] or others
-            chosen = [m.address for m, p in others if p == best and best] or chosen
-            if best is Position.ANNOUNCED and not all(
-                _is_helper(m) for m, p in others if p == best
-            ):
-                chosen = [m.address for m, p in others if p == best and not self._is_asked(m)]
-            announced = [m.address for m, p in others if p is Position.ANNOUNCED]
-            if best is Position.OF_REPLY and set(chosen) < set(announced):
-                chosen = announced  # some were refused by name, the others are announced as they
+            chosen = self._standing_best(standing, chosen, ours)
         return self._without_signers(self._without_new(unique(chosen)[:MAX_RECIPIENTS]))
+
+    def _standing_best(
+        self,
+        standing: list[tuple[Mention, Position]],
+        chosen: list[str],
+        ours: frozenset[str],
+    ) -> list[str]:
+        """Where nobody heads a line: those that stand best among the others."""
+        others = [(m, p) for m, p in standing if address_key(m.address) not in ours]
+        best = max((p for _, p in others), default=Position.NONE)
+        if best <= Position.SOMEWHERE < self.best and any(map(self._is_labelled, chosen)):
+            return chosen  # the recipient is ours: it is told of mail to us
+        if best is Position.SOMEWHERE:
+            others = [(m, p) for m, p in others if not is_helper(m)] or others
+        chosen = [m.address for m, p in others if p == best and best] or chosen
+        if best is Position.ANNOUNCED and not all(is_helper(m) for m, p in others if p == best):
+            chosen = [m.address for m, p in others if p == best and not self._is_asked(m)]
+        announced = [m.address for m, p in others if p is Position.ANNOUNCED]
+        if best is Position.OF_REPLY and set(chosen) < set(announced):
+            chosen = announced  # some were refused by name, the others are announced as they
+        return chosen
 
     def _is_asked(self, mention: Mention) -> bool:
         """Whether it is there to be asked: a helper of whom nothing is said."""
         behind = self.text[mention.end : mention.end + _NEAR].partition("\n\n")[0]
-        is_labelled = _LABELLED.fullmatch(self.text, mention.line, mention.start)
-        return bool(is_labelled) and _is_helper(mention) and not _says_failure(behind)
+        is_asked = is_helper(mention) and is_labelled(self.text, mention)
+        return is_asked and not _says_failure(behind)
 
     def _is_labelled(self, address: str) -> bool:
         """Whether it stands behind a label of its own: `Recipient: user@example.org`."""
         mentions = (self.mentions[index] for index in self._where(address_key(address)))
-        return any(_LABELLED.fullmatch(self.text, m.line, m.start) for m in mentions)
+        return any(is_labelled(self.text, mention) for mention in mentions)
 
     def _announced_beside(self) -> list[str]:
         """Those that words announce, though others head a line."""
@@ -340,7 +235,7 @@ class Prose:
             mention.address
             for mention, position in standing
             if position in (Position.SOMEWHERE, Position.NAMED)
-            and _announced(self.text, mention) is Position.ANNOUNCED
+            and announced(self.text, mention) is Position.ANNOUNCED
         )
 
     def _without_signers(self, chosen: list[str]) -> list[str]:
@@ -349,12 +244,11 @@ class Prose:
         Of whom something is said, or who stands as the one before does, is a recipient.
         """
         while len(chosen) > 1:
-            local = chosen[-1].partition("@")[0].lower()
-            if local not in _SIGNERS and not local.endswith(_SIGNERS_ENDINGS):
+            if not is_signer(chosen[-1]):
                 break
             before, last = (self._last_mention(address) for address in chosen[-2:])
             stands_as_before = (
-                not self.text[before.end : last.start].strip(_BULLETS + "\n>,;:")
+                nothing_parts(self.text, before, last)
                 or self.text.startswith(">:", last.end)
                 or self._is_labelled(chosen[-1])
             )
@@ -368,8 +262,13 @@ class Prose:
 
     def _without_new(self, chosen: list[str]) -> list[str]:
         """Those that are not given as somebody's new address."""
-        new = {key for m in self._given_as_new() if (key := address_key(m.address))}
-        return [a for a in chosen if (key := address_key(a)) not in new or self._has_failed(key)]
+        new = set(self._given_as_new())
+        keys = {address_key(mention.address) for mention in new}
+        return [
+            address
+            for address in chosen
+            if (key := address_key(address)) not in keys or self._has_failed(key, new)
+        ]
 
     def _given_as_new(self) -> Iterator[Mention]:
         """The mentions that the words before them, in one sentence, call somebody's new address."""
@@ -383,12 +282,11 @@ class Prose:
                 yield mention
             end = mention.end
 
-    def _has_failed(self, key: str) -> bool:
+    def _has_failed(self, key: str, new: set[Mention]) -> bool:
         """Whether a failure is said of the address, or it stands where the failed one does.
 
         That a sentence calls it new does not count where the same text says more of it.
         """
-        new = set(self._given_as_new())
         mentions = [(self.mentions[n], self.positions[n]) for n in self._where(key)]
         return any(
             (position >= Position.ANNOUNCED and mention not in new)
@@ -488,7 +386,7 @@ class Prose:
         """The labelled reason before all addresses, where nothing but themselves parts them."""
         recipients = (m for m in self.mentions if address_key(m.address) in self._keys)
         for one, other in pairwise(recipients):
-            if self.text[one.end : other.start].strip(_BULLETS + "\n>,;:"):
+            if not nothing_parts(self.text, one, other):
                 return ""
         return _reason_in(self._head[: self.mentions[0].start])
 
@@ -531,7 +429,7 @@ class Prose:
         if others and (session := self.text.find(_SESSION, start, stop)) >= 0:
             stop = self.text.rfind("\n", start, session) + 1 or session
         ahead = self.text[max(mention.line, mention.end - 340) : mention.start]
-        if len(ahead) > 3 and _REPLY_AHEAD.search(ahead):
+        if len(ahead) > 3 and REPLY_AHEAD.search(ahead):
             start = self._session_start(index, others)
             if others and (following := _NEXT_REPLY.search(self.text, mention.end, stop)):
                 stop = following.start()
@@ -620,105 +518,3 @@ def _says_failure(words: str) -> bool:
 def _says_nothing(words: str) -> bool:
     """Whether what follows the address is no reason: then that stands before it."""
     return len(words) < 4 or words.lower().startswith(NO_REASONS)
-
-
-def _mentions(text: str) -> list[Mention]:
-    found = []
-    for start, end in spans_in(text):
-        if text.find("/", start, end) >= 0 and _IN_PATH.match(text, start, end):
-            continue
-        line = text.rfind("\n", 0, start) + 1
-        found.append(Mention(trimmed(text[start:end]), line, start, end))
-        if len(found) == 2 * MAX_RECIPIENTS:
-            break
-    return found
-
-
-def _at_head(text: str, mention: Mention) -> Position:
-    """LEADING or OF_REPLY where the head of the line says so; SOMEWHERE where it does not."""
-    address, line, start, end = mention
-    domain = address.rpartition("@")[2]
-    if "." not in domain and not domain.startswith("["):
-        return Position.NONE
-    prefix = text[max(line, start - 200) : start] if line < start else ""
-    if prefix and prefix.strip(_BULLETS) and not _NUMBERED.search(prefix):
-        if _REPLY_AHEAD.search(prefix):
-            return Position.OF_REPLY
-        if prefix.split() == ["generated", "by"]:  # Exim, of what a forward file led to
-            return Position.LEADING
-        if " from" in prefix and _FOR_PROGRAM.search(text[max(0, start - 480) : start]):
-            return Position.LEADING
-        return Position.NAMED if _is_named(text, prefix, mention) else Position.SOMEWHERE
-    before = text[max(0, line - 80) : line].rstrip()
-    if before and before[-1] not in ".-=)!*":
-        others = SENDERS_WORDS if before[-1] in ":：" else OTHERS_WORDS
-        if _is_of_somebody(before, others):
-            return Position.NONE
-    in_sentence = before[-1:].isalnum() and not prefix and text[line - 2 : line] != "\n\n"
-    is_helper = _is_helper(mention)
-    if _ALONE.match(text, end) and not (in_sentence and is_helper):
-        return Position.LEADING
-    return Position.SOMEWHERE if in_sentence or is_helper else Position.ANNOUNCED
-
-
-def _is_named(text: str, prefix: str, mention: Mention) -> bool:
-    """Whether the line holds no more than a name and its address: `Kat Lee (kat@example.com)`."""
-    return (
-        prefix[-1] in "<([:"
-        and not _is_helper(mention)
-        and _NAMED.fullmatch(prefix) is not None
-        and _NAMED_ALONE.match(text, mention.end) is not None
-        and not _is_of_somebody(prefix)
-    )
-
-
-def _announced(text: str, mention: Mention) -> Position:
-    """What the one or two words in front of an address make of it."""
-    start = mention.start
-    before = _bare(text[max(0, start - 80) : start])
-    words = _last_words(before)
-    if " ".join(words) in FAILED_PAIRS:
-        return Position.ANNOUNCED
-    if _is_of_somebody(text[max(mention.line, start - 200) : start]):
-        return Position.NONE
-    label = _LABEL.fullmatch(text, mention.line, start)
-    if label and _is_of_somebody(" ".join(filter(None, label.groups()))):
-        return Position.NONE
-    named = label.group(2).lower() if label else ""
-    announced = (
-        words[1] in FAILED_WORDS
-        or before.endswith(FAILED_ENDINGS)
-        or named in FAILED_WORDS
-        or named.endswith(FAILED_ENDINGS)
-    )
-    if not announced:
-        return Position.SOMEWHERE
-    # `Write to: help@example.org` is advice; behind a label of its own it is an addressee.
-    is_labelled = label or _LABELLED.fullmatch(text, mention.line, start)
-    return Position.ANNOUNCED if is_labelled or not _is_helper(mention) else Position.SOMEWHERE
-
-
-def _is_helper(mention: Mention) -> bool:
-    local = mention.address.partition("@")[0].lower()
-    return local in _HELPERS or local.endswith(_OF_LISTS)
-
-
-def _is_of_somebody(before: str, others: frozenset[str] = OTHERS_WORDS) -> bool:
-    bare = _bare(before)
-    words = _last_words(bare)
-    return words[1] in others or " ".join(words) in OTHERS_PAIRS or bare.endswith(OTHERS_ENDINGS)
-
-
-def _bare(before: str) -> str:
-    """The words in front of an address without what only encloses it: `Recipient: [SMTP:`."""
-    stripped = before.lower().rstrip(_ENCLOSING)
-    if stripped.endswith(".."):  # `Recipient ........ user@example.org`
-        stripped = stripped.rstrip(". ")
-    return stripped.removesuffix("smtp").removesuffix("mailto").rstrip(_ENCLOSING)
-
-
-def _last_words(before: str) -> tuple[str, str]:
-    words = before.rsplit(None, 2)[-2:]
-    if len(words) < 2:
-        return "", words[0].strip(_AROUND_WORDS) if words else ""
-    return words[0].strip(_AROUND_WORDS), words[1].strip(_AROUND_WORDS)
